@@ -1,0 +1,1 @@
+"""asyncio engine: clock, one driver per device, fleet, pacing, self-measurement. Imports recording, transport, scenario, core."""

@@ -1,0 +1,1 @@
+"""Attempt records and the run folder they are written to. Imports core."""

@@ -1,0 +1,1 @@
+"""Composition root of one run: prepare (PKI, lab, bindings), execute (engine), audit (target), conclude (report). Imported by cli only."""
