@@ -1,0 +1,627 @@
+"""Device: one data logger as a pure step function, ``handle(event, now_ns) -> command``.
+
+Theory of operation
+-------------------
+A device has one outstanding command at any time: it waits, connects, has a request on
+the wire, or has stopped. Everything it does follows from looking at three places, in
+this order, whenever nothing is on the wire (:meth:`Device._look`):
+
+1. the *agenda*: operations that became due (after power-on: rule schema, device.json,
+   the over-the-air check; later heartbeat and over-the-air check by their timers);
+2. the *card*: the oldest closed file whose upload delay is over;
+3. the *clock*: otherwise it waits for whatever comes first.
+
+Files close by the plan, whether or not the network works: that is what makes the load
+open. A file's closing time, size and upload delay are pure functions of the device's
+seed, so that a slow server changes when things happen and never what is asked of it.
+
+Failures. A failed *connection attempt* keeps the operation and moves along the cipher
+ladder (:mod:`fleetsim.core.cipher_groups`); when the ladder has nowhere to go the
+device holds off (:class:`~fleetsim.core.settings.RetryPolicy`). An *unanswered or
+refused request* is repeated for log files only; heartbeat, schema and over-the-air
+checks wait for their next turn, so that a refused heartbeat cannot starve the uploads
+(inferred: no public source describes the real retry behaviour).
+
+Transition table (state x event), everything else is a bug in the caller:
+
+=============  =================  ==========================================
+state          event              next
+=============  =================  ==========================================
+OFF            PowerOn            look
+WAITING        WaitOver           look
+WAITING        ConnectionLost     forget the connection, wait on
+CONNECTING     Connected          send
+CONNECTING     ConnectFailed      next group, or hold off
+REQUESTING     ResponseReceived   judge, then look
+REQUESTING     RequestFailed      hold off (stale connection: reconnect)
+any            PowerCycle         boot, then look
+any            Drain              WAITING: look; else the command stands
+=============  =================  ==========================================
+"""
+
+from collections.abc import Callable
+from enum import StrEnum, unique
+from typing import Any, Final
+
+from fleetsim.core import cipher_groups, over_the_air
+from fleetsim.core.backoff import delay_s
+from fleetsim.core.commands import (
+    Command,
+    Connect,
+    Operation,
+    Send,
+    Stop,
+    Task,
+    Wait,
+)
+from fleetsim.core.device_file import device_json
+from fleetsim.core.device_settings import NS_PER_S, DeviceSettings
+from fleetsim.core.draws import Draws, derive_seed
+from fleetsim.core.events import (
+    Connected,
+    ConnectFailed,
+    ConnectionLost,
+    Drain,
+    Event,
+    PowerCycle,
+    PowerOn,
+    RequestFailed,
+    Response,
+    ResponseReceived,
+    WaitOver,
+)
+from fleetsim.core.failure import Failure, Kind
+from fleetsim.core.object_key import device_file_key, log_key, schema_key
+from fleetsim.core.over_the_air import OverTheAir
+from fleetsim.core.payload import content_key
+from fleetsim.core.requests import Metadata, put_document, put_file
+from fleetsim.core.s3_error import failure_of
+from fleetsim.core.sd_card import LogFile, SdCard
+from fleetsim.core.settings import ConnectionUse
+from fleetsim.core.trust_bundle import TrustBundle
+
+_NEVER_NS: Final = 1 << 62
+_SIZE, _DELAY, _JITTER, _RETRY = range(4)
+"""Streams of random numbers of a device, by purpose."""
+
+SCHEMA_BODY: Final = b'{"type":"object","title":"rule schema"}'
+
+
+@unique
+class State(StrEnum):
+    """What a device is doing."""
+
+    OFF = "off"
+    WAITING = "waiting"
+    CONNECTING = "connecting"
+    REQUESTING = "requesting"
+    STOPPED = "stopped"
+
+
+class UnexpectedEventError(RuntimeError):
+    """An event that cannot happen in the device's state: a bug in the caller."""
+
+
+class Device:
+    """One virtual data logger.
+
+    Args:
+        settings: Shared settings of its cohort.
+        device_id: 8 upper-case hex digits.
+        seed: 64-bit seed of everything random in its life.
+        phase_ns: Where in the period its files close, 0 <= phase < period.
+        clock_skew_s: Its clock minus the true time.
+        bundle: Trust anchors on its card at the start.
+
+    Attributes:
+        verdict: Why the attempt that the last event ended has failed, ``None`` = it
+            succeeded. Only the device can tell: a 404 of an over-the-air check is a
+            success.
+        position: Current rung of the cipher ladder, 0-based.
+        card: Its SD card, with the counts of files closed, confirmed and lost.
+        power_cycles: Restarts since the first power-on.
+        last_success_ns: Run time of the last successful request, -1 = none yet.
+    """
+
+    __slots__ = (
+        "_agenda",
+        "_draining",
+        "_file",
+        "_hold_until_ns",
+        "_is_open",
+        "_next_file_index",
+        "_next_file_ns",
+        "_next_heartbeat_ns",
+        "_next_ota_ns",
+        "_outstanding",
+        "_phase_ns",
+        "_put_index",
+        "_retry_draws",
+        "_reused",
+        "_seed",
+        "_task",
+        "_upload_attempts",
+        "card",
+        "clock_skew_s",
+        "device_id",
+        "failures_in_a_row",
+        "last_success_ns",
+        "ota",
+        "position",
+        "power_cycles",
+        "settings",
+        "state",
+        "verdict",
+    )
+
+    def __init__(
+        self,
+        settings: DeviceSettings,
+        *,
+        device_id: str,
+        seed: int,
+        phase_ns: int,
+        clock_skew_s: float,
+        bundle: TrustBundle,
+    ) -> None:
+        self.settings = settings
+        self.device_id = device_id
+        self.clock_skew_s = clock_skew_s
+        self.card = SdCard(settings.profile.card)
+        self.ota = OverTheAir(bundle, settings.profile.identity.fw_ver)
+        self.state = State.OFF
+        self.verdict: Failure | None = None
+        self.position = 0
+        self.power_cycles = 0
+        self.failures_in_a_row = 0
+        self.last_success_ns = -1
+        self._seed = seed
+        self._phase_ns = phase_ns
+        self._retry_draws = Draws(derive_seed(seed, _RETRY))
+        self._agenda: tuple[tuple[Operation, int], ...] = ()
+        self._outstanding: Command = Stop()
+        self._task: Task | None = None
+        self._file: LogFile | None = None
+        self._upload_attempts = 0
+        self._put_index = 0
+        self._is_open = False
+        self._reused = False
+        self._draining = False
+        self._hold_until_ns = 0
+        self._next_file_index = 0
+        self._next_file_ns = _NEVER_NS
+        self._next_heartbeat_ns = _NEVER_NS
+        self._next_ota_ns = _NEVER_NS
+
+    @property
+    def bundle(self) -> TrustBundle:
+        """Trust anchors now in use."""
+        return self.ota.bundle
+
+    @property
+    def group_name(self) -> str:
+        """Name of the cipher group the device is on, empty on plain HTTP."""
+        if not self.settings.endpoint.is_tls:
+            return ""
+        return self.settings.cipher_table.groups[self.position].name
+
+    def unix_s(self, now_ns: int) -> int:
+        """The device's own wall clock, whole seconds."""
+        return self.settings.clock.unix_s(now_ns, self.clock_skew_s)
+
+    def handle(self, event: Event, now_ns: int) -> Command:
+        """Take one step.
+
+        Args:
+            event: What happened.
+            now_ns: Run time, never before that of the previous event.
+
+        Returns:
+            The command that is now outstanding. The identical object as before means
+            that it simply stands.
+
+        Raises:
+            UnexpectedEventError: The event cannot happen in this state.
+        """
+        step = _TRANSITIONS.get((self.state, type(event)))
+        if step is None:
+            step = _ANY_STATE.get(type(event))
+        if step is None:
+            raise UnexpectedEventError(self.state, event)
+        self._outstanding = step(self, event, now_ns)
+        return self._outstanding
+
+    # ------------------------------------------------------------ power
+
+    def _power_on(self, _event: PowerOn, now_ns: int) -> Command:
+        self._first_file(now_ns)
+        self._boot(now_ns)
+        return self._look(now_ns)
+
+    def _power_cycle(self, _event: PowerCycle, now_ns: int) -> Command:
+        self._restart(now_ns)
+        return self._look(now_ns)
+
+    def _restart(self, now_ns: int) -> None:
+        self._close_files(now_ns)
+        self.card.power_cycle()
+        self.power_cycles += 1
+        policy = self.settings.profile.fallback
+        self.position = cipher_groups.after_power_cycle(self.position, policy)
+        self._boot(now_ns)
+
+    def _boot(self, now_ns: int) -> None:
+        """Queue what a device does after power-on, in order (``device.md`` 6)."""
+        work = self.settings.workload
+        self._is_open = False
+        self._task = None
+        self._hold_until_ns = 0
+        self.failures_in_a_row = 0
+        agenda = []
+        if self.settings.profile.boot_uploads_schema:
+            agenda.append(Operation.SCHEMA)
+        if work.heartbeat_s:
+            agenda.append(Operation.HEARTBEAT)
+        if work.ota_s:
+            agenda.extend(over_the_air.CHECKS)
+        self._agenda = tuple((operation, now_ns) for operation in agenda)
+        self._next_heartbeat_ns = _after(now_ns, work.heartbeat_s)
+        self._next_ota_ns = _after(now_ns, work.ota_s)
+
+    def _drain(self, _event: Drain, now_ns: int) -> Command:
+        self._close_files(now_ns)
+        self._draining = True
+        self._next_file_ns = _NEVER_NS
+        self._next_heartbeat_ns = _NEVER_NS
+        self._next_ota_ns = _NEVER_NS
+        if self.state is State.WAITING:
+            self._agenda = ()
+            return self._look(now_ns)
+        self._agenda = self._agenda[:1]
+        return self._outstanding
+
+    # ------------------------------------------------------------ what next
+
+    def _look(self, now_ns: int) -> Command:
+        self._close_files(now_ns)
+        self._queue_timers(now_ns)
+        if now_ns < self._hold_until_ns:
+            return self._wait(self._hold_until_ns)
+        if self._agenda:
+            operation, planned_ns = self._agenda[0]
+            return self._begin(self._small_task(operation, planned_ns), now_ns)
+        file = self.card.oldest()
+        if file is not None:
+            planned_ns = file.closed_ns + self._upload_delay_ns(file.closed_ns)
+            if planned_ns <= now_ns:
+                return self._begin(self._upload_task(file, planned_ns, now_ns), now_ns)
+            return self._wait(min(planned_ns, self._next_timer_ns()))
+        wake_ns = self._next_timer_ns()
+        if self._next_file_ns != _NEVER_NS:
+            delay_ns = self._upload_delay_ns(self._next_file_ns)
+            wake_ns = min(wake_ns, self._next_file_ns + delay_ns)
+        if wake_ns == _NEVER_NS and self._draining:
+            self.state = State.STOPPED
+            return Stop()
+        return self._wait(wake_ns)
+
+    def _wait(self, until_ns: int) -> Command:
+        self.state = State.WAITING
+        return Wait(until_ns)
+
+    def _wait_over(self, _event: WaitOver, now_ns: int) -> Command:
+        return self._look(now_ns)
+
+    def _lost(self, _event: ConnectionLost, _now_ns: int) -> Command:
+        self._is_open = False
+        return self._outstanding
+
+    def _next_timer_ns(self) -> int:
+        return min(self._next_heartbeat_ns, self._next_ota_ns)
+
+    def _queue_timers(self, now_ns: int) -> None:
+        """Move due timers to the agenda; one that is still queued is not doubled."""
+        work = self.settings.workload
+        if self._next_heartbeat_ns <= now_ns:
+            self._queue(Operation.HEARTBEAT, self._next_heartbeat_ns)
+            self._next_heartbeat_ns = self._following(
+                self._next_heartbeat_ns, work.heartbeat_s, now_ns
+            )
+        if self._next_ota_ns <= now_ns:
+            for operation in over_the_air.CHECKS:
+                self._queue(operation, self._next_ota_ns)
+            self._next_ota_ns = self._following(self._next_ota_ns, work.ota_s, now_ns)
+
+    def _following(self, due_ns: int, period_s: float, now_ns: int) -> int:
+        period_ns = int(period_s * NS_PER_S)
+        missed = max(0, now_ns - due_ns) // period_ns
+        following_ns = due_ns + (missed + 1) * period_ns
+        return following_ns if following_ns < self.settings.load_end_ns else _NEVER_NS
+
+    def _queue(self, operation: Operation, planned_ns: int) -> None:
+        if all(queued is not operation for queued, _ in self._agenda):
+            self._agenda = (*self._agenda, (operation, planned_ns))
+
+    # ------------------------------------------------------------ files
+
+    def _first_file(self, now_ns: int) -> None:
+        """Find the first closing time after power-on."""
+        period_ns = int(self.settings.workload.period_s * NS_PER_S)
+        if period_ns:
+            self._next_file_index = max(0, now_ns - self._phase_ns) // period_ns
+            self._next_file_ns = self._closing_ns()
+            while self._next_file_ns <= now_ns:
+                self._next_file_index += 1
+                self._next_file_ns = self._closing_ns()
+
+    def _closing_ns(self) -> int:
+        work = self.settings.workload
+        index = self._next_file_index
+        draws = Draws(derive_seed(self._seed, _JITTER, index))
+        boundary_ns = self._phase_ns + int(index * work.period_s * NS_PER_S)
+        closing_ns = boundary_ns + int(work.jitter.sample(draws) * NS_PER_S)
+        return closing_ns if closing_ns < self.settings.load_end_ns else _NEVER_NS
+
+    def _close_files(self, now_ns: int) -> None:
+        while self._next_file_ns <= now_ns:
+            closed_ns = self._next_file_ns
+            draws = Draws(derive_seed(self._seed, _SIZE, closed_ns))
+            size = max(0, int(self.settings.workload.file_size.sample(draws)))
+            self.card.close_file(size, closed_ns)
+            self._next_file_index += 1
+            self._next_file_ns = max(closed_ns, self._closing_ns())
+
+    def _upload_delay_ns(self, closed_ns: int) -> int:
+        draws = Draws(derive_seed(self._seed, _DELAY, closed_ns))
+        delay = self.settings.workload.upload_delay.sample(draws)
+        return max(0, int(delay * NS_PER_S))
+
+    # ------------------------------------------------------------ attempts
+
+    def _small_task(self, operation: Operation, planned_ns: int) -> Task:
+        task = self._task
+        if (
+            task is not None
+            and task.operation is operation
+            and task.planned_ns == planned_ns
+        ):
+            task.attempt += 1
+            return task
+        if operation is Operation.SCHEMA:
+            key = schema_key(self.device_id, self.ota.fw_ver)
+        elif operation is Operation.HEARTBEAT:
+            key = device_file_key(self.device_id)
+        else:
+            key = over_the_air.object_key(operation, self.device_id, self.ota.fw_ver)
+        return Task(operation=operation, key=key, planned_ns=planned_ns)
+
+    def _upload_task(self, file: LogFile, planned_ns: int, now_ns: int) -> Task:
+        if file is not self._file:
+            self._file = file
+            self._upload_attempts = 0
+        self._upload_attempts += 1
+        return Task(
+            operation=Operation.UPLOAD,
+            key=log_key(
+                self.device_id,
+                file.session,
+                file.split,
+                self.unix_s(now_ns),
+                self.settings.profile.extension,
+            ),
+            planned_ns=planned_ns,
+            attempt=self._upload_attempts,
+            body_bytes=file.size_bytes,
+            content=content_key(self._seed, file.session, file.split),
+        )
+
+    def _begin(self, task: Task, now_ns: int) -> Command:
+        self._task = task
+        task.device_unix_s = self.unix_s(now_ns)
+        if self._is_open:
+            self._reused = True
+            return self._request(now_ns)
+        policy = self.settings.profile.fallback
+        self.position = cipher_groups.start_of_connection(self.position, policy)
+        return self._connect()
+
+    def _connect(self) -> Command:
+        settings = self.settings
+        task = self._current_task()
+        is_tls = settings.endpoint.is_tls
+        self._reused = False
+        self.state = State.CONNECTING
+        return Connect(
+            task=task,
+            endpoint=settings.endpoint,
+            group=settings.cipher_table.groups[self.position] if is_tls else None,
+            bundle=self.bundle if is_tls else None,
+            verify_unix_s=task.device_unix_s,
+            resume=settings.profile.tls.resumption,
+        )
+
+    def _connected(self, _event: Connected, now_ns: int) -> Command:
+        self._is_open = True
+        policy = self.settings.profile.fallback
+        self.position = cipher_groups.after_success(self.position, policy)
+        return self._request(now_ns)
+
+    def _connect_failed(self, event: ConnectFailed, now_ns: int) -> Command:
+        failure = event.failure
+        self.verdict = failure
+        policy = self.settings.profile.fallback
+        count = len(self.settings.cipher_table.groups)
+        position = self.position
+        if self.settings.endpoint.is_tls:
+            position = cipher_groups.next_group(position, count, failure, policy)
+        if position == self.position:
+            return self._hold_off(now_ns)
+        self.position = position
+        if policy.delay_s:
+            self._hold_until_ns = now_ns + int(policy.delay_s * NS_PER_S)
+            return self._look(now_ns)
+        task = self._current_task()
+        if task.operation is Operation.UPLOAD:
+            self._upload_attempts += 1
+        task.attempt += 1
+        task.device_unix_s = self.unix_s(now_ns)
+        return self._connect()
+
+    def _hold_off(self, now_ns: int) -> Command:
+        self.failures_in_a_row += 1
+        wait_s = delay_s(
+            self.settings.profile.retry, self.failures_in_a_row, self._retry_draws
+        )
+        self._hold_until_ns = now_ns + max(1, int(wait_s * NS_PER_S))
+        return self._look(now_ns)
+
+    # ------------------------------------------------------------ requests
+
+    def _request(self, now_ns: int) -> Command:
+        task = self._current_task()
+        settings = self.settings
+        keep_alive = settings.workload.connection is ConnectionUse.KEEP_ALIVE
+        self.state = State.REQUESTING
+        if task.operation is Operation.UPLOAD:
+            return self._put_file(task, keep_open=keep_alive)
+        if task.operation is Operation.SCHEMA:
+            return put_document(
+                settings,
+                task,
+                SCHEMA_BODY,
+                content_type="application/json",
+                keep_open=keep_alive,
+            )
+        if task.operation is Operation.HEARTBEAT:
+            return put_document(
+                settings,
+                task,
+                self._device_file(),
+                content_type="application/json",
+                keep_open=keep_alive,
+            )
+        more = len(self._agenda) > 1 and self._agenda[1][0] in over_the_air.CHECKS
+        return self.ota.request(settings, task, keep_open=keep_alive or more)
+
+    def _put_file(self, task: Task, *, keep_open: bool) -> Send:
+        profile = self.settings.profile
+        closed_ns = self._file.closed_ns if self._file else task.planned_ns
+        return put_file(
+            self.settings,
+            task,
+            Metadata(
+                hw_ver=profile.identity.hw_ver,
+                fw_ver=self.ota.fw_ver,
+                network="fleetsim",
+                closed_unix_s=self.unix_s(closed_ns),
+                put_index=self._put_index,
+            ),
+            keep_open=keep_open,
+        )
+
+    def _device_file(self) -> bytes:
+        return device_json(
+            self.settings.profile.identity,
+            device_id=self.device_id,
+            fw_ver=self.ota.fw_ver,
+            config_crc32=self.ota.config_crc32,
+            digests=self.bundle.digests,
+            used_bytes=self.card.used_bytes,
+            size_bytes=self.settings.profile.card.size_bytes,
+        )
+
+    def _answered(self, event: ResponseReceived, now_ns: int) -> Command:
+        task = self._current_task()
+        response = event.response
+        self._is_open = event.is_open
+        if task.operation is Operation.UPLOAD:
+            return self._upload_answered(response, now_ns)
+        if task.operation in over_the_air.CHECKS:
+            return self._check_answered(task.operation, response, now_ns)
+        self.verdict = failure_of(response)
+        if self.verdict is None:
+            self._succeeded(now_ns)
+            if task.operation is Operation.CONFIG:
+                self.ota.uploaded_config(response)
+        self._agenda = self._agenda[1:]
+        return self._look(now_ns)
+
+    def _upload_answered(self, response: Response, now_ns: int) -> Command:
+        self.verdict = failure_of(response)
+        if self.verdict is not None:
+            return self._hold_off(now_ns)
+        self._succeeded(now_ns)
+        self._put_index += 1
+        ratio = self.settings.workload.duplicate_ratio
+        if ratio and self._retry_draws.uniform() < ratio:
+            return self._hold_off(now_ns)  # the confirmation got lost on the device
+        if self._file is not None:
+            self.card.confirm(self._file)
+        self._file = None
+        self._task = None
+        return self._look(now_ns)
+
+    def _check_answered(
+        self, operation: Operation, response: Response, now_ns: int
+    ) -> Command:
+        change = self.ota.answered(self.settings, operation, response)
+        self.verdict = change.failure
+        if change.failure is None:
+            self._succeeded(now_ns)
+        if change.fetch:
+            return self._begin(
+                Task(
+                    operation=operation,
+                    key=self._current_task().key,
+                    planned_ns=self._current_task().planned_ns,
+                ),
+                now_ns,
+            )
+        self._agenda = self._agenda[1:]
+        if change.settings is not None:
+            self.settings = change.settings
+        if change.restart:
+            self._restart(now_ns)
+        elif change.upload_config:
+            self._agenda = ((Operation.CONFIG, now_ns), *self._agenda)
+        return self._look(now_ns)
+
+    def _unanswered(self, event: RequestFailed, now_ns: int) -> Command:
+        self.verdict = event.failure
+        self._is_open = False
+        is_stale = self._reused and event.failure.kind == Kind.HTTP_RESET
+        if is_stale:
+            return self._look(now_ns)
+        if self._current_task().operation is not Operation.UPLOAD:
+            self._agenda = self._agenda[1:]
+        return self._hold_off(now_ns)
+
+    def _succeeded(self, now_ns: int) -> None:
+        self.failures_in_a_row = 0
+        self.last_success_ns = now_ns
+
+    def _current_task(self) -> Task:
+        if self._task is None:
+            raise UnexpectedEventError(self.state, "no task")
+        return self._task
+
+
+def _after(now_ns: int, period_s: float) -> int:
+    return now_ns + int(period_s * NS_PER_S) if period_s else _NEVER_NS
+
+
+_Step = Callable[[Device, Any, int], Command]
+
+_TRANSITIONS: Final[dict[tuple[State, type], _Step]] = {
+    (State.OFF, PowerOn): Device._power_on,
+    (State.WAITING, WaitOver): Device._wait_over,
+    (State.WAITING, ConnectionLost): Device._lost,
+    (State.CONNECTING, Connected): Device._connected,
+    (State.CONNECTING, ConnectFailed): Device._connect_failed,
+    (State.REQUESTING, ResponseReceived): Device._answered,
+    (State.REQUESTING, RequestFailed): Device._unanswered,
+}
+_ANY_STATE: Final[dict[type, _Step]] = {
+    PowerCycle: Device._power_cycle,
+    Drain: Device._drain,
+}

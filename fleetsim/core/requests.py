@@ -1,0 +1,159 @@
+"""Requests: the S3 calls of a device, as ``Send`` commands ready for the wire.
+
+Which calls a device makes is documented (CANedge documentation, "S3 management"; see
+``device.md`` sections 4 to 6); the verbs of the over-the-air checks are not, so they are
+a profile knob (:class:`~fleetsim.core.settings.ChangeDetection`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from typing import Final
+
+from fleetsim.core.commands import Operation, Send, Task
+from fleetsim.core.device_settings import DeviceSettings
+from fleetsim.core.http1 import request_head
+from fleetsim.core.sigv4 import amz_date
+
+MAX_OTA_BYTES: Final = 1 << 20
+MAX_ERROR_BYTES: Final = 1 << 16
+"""Bounds of response bodies: an over-the-air object, and everything else."""
+
+_EXPECTS_OBJECT: Final = frozenset(
+    {Operation.OTA_BUNDLE, Operation.OTA_CONFIG, Operation.OTA_FIRMWARE}
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Metadata:
+    """Facts for the ``x-amz-meta-`` headers of a log file.
+
+    Attributes:
+        hw_ver: Hardware version, ``nn.nn/nn.nn``.
+        fw_ver: Firmware version, ``MM.mm.pp``.
+        network: Network name (SSID) or network kind.
+        closed_unix_s: When the file was closed, device clock.
+        put_index: Number of PUTs of the device so far.
+    """
+
+    hw_ver: str
+    fw_ver: str
+    network: str
+    closed_unix_s: int
+    put_index: int
+
+
+def put_file(
+    settings: DeviceSettings, task: Task, metadata: Metadata, *, keep_open: bool
+) -> Send:
+    """PUT of one closed log file.
+
+    Args:
+        settings: Cohort settings.
+        task: Upload task; ``content`` and ``body_bytes`` name the body.
+        metadata: Facts for the metadata headers.
+        keep_open: Keep the connection afterwards.
+
+    Returns:
+        The command. The body is never copied: its pieces are views of one block.
+    """
+    payload = settings.payload
+    digest = (
+        payload.sha256_hex(task.content, task.body_bytes)
+        if settings.profile.signed_payload
+        else None
+    )
+    target, headers = settings.signer.sign(
+        "PUT",
+        task.key,
+        task.device_unix_s,
+        payload_sha256=digest,
+        headers=_metadata_headers(settings, metadata),
+    )
+    return Send(
+        task=task,
+        head=request_head(
+            "PUT", target, [*headers, *_framing(task.body_bytes, keep_open=keep_open)]
+        ),
+        body=payload.pieces(task.content, task.body_bytes),
+        max_response_bytes=MAX_ERROR_BYTES,
+        keep_open=keep_open,
+    )
+
+
+def put_document(
+    settings: DeviceSettings,
+    task: Task,
+    body: bytes,
+    *,
+    content_type: str,
+    keep_open: bool,
+) -> Send:
+    """PUT of a small document: device.json, the rule schema, the configuration."""
+    target, headers = settings.signer.sign(
+        "PUT",
+        task.key,
+        task.device_unix_s,
+        payload_sha256=None,
+        headers=[("content-type", content_type)],
+    )
+    task.body_bytes = len(body)
+    return Send(
+        task=task,
+        head=request_head(
+            "PUT", target, [*headers, *_framing(len(body), keep_open=keep_open)]
+        ),
+        body=(body,),
+        max_response_bytes=MAX_ERROR_BYTES,
+        keep_open=keep_open,
+    )
+
+
+def fetch(
+    settings: DeviceSettings, task: Task, *, method: str, etag: str, keep_open: bool
+) -> Send:
+    """GET or HEAD of an over-the-air object.
+
+    Args:
+        settings: Cohort settings.
+        task: The check.
+        method: ``GET`` or ``HEAD``.
+        etag: ETag the device already has, for ``If-None-Match``; empty = none.
+        keep_open: Keep the connection afterwards.
+    """
+    condition = [("if-none-match", f'"{etag}"')] if etag and method == "GET" else []
+    target, headers = settings.signer.sign(
+        method, task.key, task.device_unix_s, payload_sha256=None, headers=condition
+    )
+    if not keep_open:
+        headers = [*headers, ("connection", "close")]
+    return Send(
+        task=task,
+        head=request_head(method, target, headers),
+        body=(),
+        is_head_request=method == "HEAD",
+        max_response_bytes=MAX_OTA_BYTES
+        if task.operation in _EXPECTS_OBJECT
+        else MAX_ERROR_BYTES,
+        keep_open=keep_open,
+    )
+
+
+def _framing(body_bytes: int, *, keep_open: bool) -> list[tuple[str, str]]:
+    length = ("content-length", str(body_bytes))
+    return [length] if keep_open else [length, ("connection", "close")]
+
+
+def _metadata_headers(
+    settings: DeviceSettings, metadata: Metadata
+) -> Sequence[tuple[str, str]]:
+    network_key = settings.profile.metadata_network_key
+    if not network_key:
+        return ()
+    return (
+        ("x-amz-meta-fw", metadata.fw_ver),
+        ("x-amz-meta-hw", metadata.hw_ver),
+        (f"x-amz-meta-{network_key.lower()}", metadata.network),
+        ("x-amz-meta-put-index", str(metadata.put_index)),
+        ("x-amz-meta-timestamp", amz_date(metadata.closed_unix_s)),
+    )
