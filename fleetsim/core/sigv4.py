@@ -1,0 +1,454 @@
+"""AWS Signature Version 4 for S3: signs on the device, verifies in the lab.
+
+The functions carry the names of the AWS documents they follow, one per step:
+canonical request, string to sign, signing key, signature. Both sides call the same
+steps, so botocore is the oracle of the tests, not the other side.
+
+Sources (Amazon S3 API reference): "Authenticating requests: using the Authorization
+header", "… using query parameters", "Signature calculations for … chunked upload
+(multiple chunks)", "… including trailing headers (multiple chunks)".
+
+Two choices that AWS leaves open:
+
+* ``content-length`` and the hop-by-hop fields are sent but not signed: a TLS front may
+  re-frame the body, and no SDK signs them for plain uploads either.
+* White space inside a value is folded to single spaces, quoted or not, as botocore
+  does.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from operator import itemgetter
+from typing import Final
+from urllib.parse import quote
+
+from fleetsim.core.settings import Credentials, Endpoint, RequestStyle
+from fleetsim.exceptions import InputError, Problem
+
+ALGORITHM: Final = "AWS4-HMAC-SHA256"
+CHUNK_ALGORITHM: Final = "AWS4-HMAC-SHA256-PAYLOAD"
+TRAILER_ALGORITHM: Final = "AWS4-HMAC-SHA256-TRAILER"
+
+UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
+STREAMING_PAYLOAD: Final = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
+STREAMING_PAYLOAD_TRAILER: Final = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
+STREAMING_UNSIGNED_PAYLOAD_TRAILER: Final = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+
+EMPTY_SHA256: Final = hashlib.sha256(b"").hexdigest()
+MAX_PRESIGN_S: Final = 7 * 24 * 3600
+
+_UNSIGNED_HEADERS: Final = frozenset(
+    {
+        "connection",
+        "content-length",
+        "expect",
+        "keep-alive",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+        "x-amzn-trace-id",
+    }
+)
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_AMZ_DATE = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9._~/-]*")
+_by_name = itemgetter(0)
+
+
+# ---------------------------------------------------------------- dates and scope
+
+
+@lru_cache(maxsize=4096)
+def amz_date(unix_s: int) -> str:
+    """Write a time as ``YYYYMMDDTHHMMSSZ``.
+
+    Args:
+        unix_s: Seconds since 1970-01-01 UTC, year 1 to 9999.
+
+    Raises:
+        OverflowError: The year is outside 1..9999.
+    """
+    return (_EPOCH + timedelta(seconds=unix_s)).strftime("%4Y%m%dT%H%M%SZ")
+
+
+def parse_amz_date(text: str) -> int | None:
+    """Read ``YYYYMMDDTHHMMSSZ`` as Unix seconds; ``None`` when it is not such a date."""
+    if _AMZ_DATE.fullmatch(text) is None:
+        return None
+    try:
+        moment = datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return (moment - _EPOCH) // timedelta(seconds=1)
+
+
+def credential_scope(date: str, region: str, service: str = "s3") -> str:
+    """Name what a signing key is for; ``date`` is ``YYYYMMDD``."""
+    return f"{date}/{region}/{service}/aws4_request"
+
+
+# ---------------------------------------------------------------- canonical request
+
+
+def uri_encode(text: str | bytes, *, keep_slash: bool) -> str:
+    """Percent-encode everything but ``A-Z a-z 0-9 - . _ ~``, in upper-case hex.
+
+    Args:
+        text: Decoded text (encoded as UTF-8, ``surrogateescape`` bytes as they were)
+            or raw bytes.
+        keep_slash: Leave ``/`` as it is: true for object keys, false in queries.
+
+    Raises:
+        UnicodeEncodeError: The text has a surrogate that stands for no byte.
+    """
+    if isinstance(text, str):
+        if keep_slash and _PLAIN_PATH.fullmatch(text):
+            return text
+        text = text.encode("utf-8", "surrogateescape")
+    return quote(text, safe="/" if keep_slash else "")
+
+
+def canonical_query(items: Iterable[tuple[str, str]]) -> str:
+    """Write query parameters in canonical order.
+
+    Args:
+        items: Decoded names and values; a parameter without value has ``""``.
+
+    Returns:
+        Encoded ``name=value`` pairs sorted by name, then value, joined by ``&``.
+    """
+    pairs = sorted(
+        (uri_encode(name, keep_slash=False), uri_encode(value, keep_slash=False))
+        for name, value in items
+    )
+    return "&".join([f"{name}={value}" for name, value in pairs])
+
+
+def signed_headers(headers: Sequence[tuple[str, str]]) -> str:
+    """List header names sorted, once each, joined by ``;``. Names are lower case."""
+    return ";".join(sorted({name for name, _ in headers}))
+
+
+def canonical_headers(headers: Sequence[tuple[str, str]]) -> str:
+    """Write headers one per line, sorted, white space folded, repeats joined by ``,``.
+
+    Args:
+        headers: Lower-case names and their values, in the order they are sent.
+    """
+    merged: dict[str, str] = {}
+    for name, value in sorted(headers, key=_by_name):
+        folded = " ".join(value.split())
+        merged[name] = f"{merged[name]},{folded}" if name in merged else folded
+    return "".join([f"{name}:{value}\n" for name, value in merged.items()])
+
+
+def canonical_request(
+    method: str,
+    canonical_uri: str,
+    query: str,
+    headers: Sequence[tuple[str, str]],
+    payload_hash: str,
+) -> str:
+    """Put the request into the one form both sides hash.
+
+    Args:
+        method: HTTP method, upper case.
+        canonical_uri: Encoded absolute path; S3 does not normalise it.
+        query: Result of :func:`canonical_query`.
+        headers: The signed headers: lower-case names, values as sent.
+        payload_hash: Value of ``x-amz-content-sha256``.
+    """
+    return (
+        f"{method}\n{canonical_uri}\n{query}\n{canonical_headers(headers)}\n"
+        f"{signed_headers(headers)}\n{payload_hash}"
+    )
+
+
+# ---------------------------------------------------------------- signatures
+
+
+def string_to_sign(date_time: str, scope: str, request: str) -> str:
+    """Name the canonical request, its time and its scope.
+
+    Args:
+        date_time: ``YYYYMMDDTHHMMSSZ``, see :func:`amz_date`.
+        scope: Result of :func:`credential_scope`.
+        request: Result of :func:`canonical_request`.
+    """
+    digest = hashlib.sha256(request.encode("utf-8", "surrogateescape")).hexdigest()
+    return f"{ALGORITHM}\n{date_time}\n{scope}\n{digest}"
+
+
+def chunk_string_to_sign(
+    date_time: str, scope: str, previous_signature: str, chunk_sha256: str
+) -> str:
+    """Name one chunk of a signed ``aws-chunked`` body.
+
+    Args:
+        date_time: As in the request's own string to sign.
+        scope: Likewise.
+        previous_signature: Of the chunk before; of the request for the first chunk.
+        chunk_sha256: Hash of the chunk's data, hex; of nothing for the last chunk.
+    """
+    return (
+        f"{CHUNK_ALGORITHM}\n{date_time}\n{scope}\n{previous_signature}\n"
+        f"{EMPTY_SHA256}\n{chunk_sha256}"
+    )
+
+
+def trailer_string_to_sign(
+    date_time: str, scope: str, previous_signature: str, trailer_sha256: str
+) -> str:
+    r"""Name the trailing headers of a signed ``aws-chunked`` body.
+
+    Args:
+        date_time: As in the request's own string to sign.
+        scope: Likewise.
+        previous_signature: Of the last (empty) chunk.
+        trailer_sha256: Hash of the trailers as ``name:value\n`` lines, hex.
+    """
+    return (
+        f"{TRAILER_ALGORITHM}\n{date_time}\n{scope}\n{previous_signature}\n"
+        f"{trailer_sha256}"
+    )
+
+
+@lru_cache(maxsize=1024)
+def signing_key(secret: str, date: str, region: str, service: str = "s3") -> bytes:
+    """Derive the key of one secret, day, region and service.
+
+    Four HMACs that change once a day, hence cached: a signature costs one HMAC more.
+    """
+    key = hmac.digest(f"AWS4{secret}".encode(), date.encode(), "sha256")
+    for part in (region, service, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
+
+
+def signature(key: bytes, to_sign: str) -> str:
+    """Sign a string to sign with a signing key; 64 lower-case hex digits."""
+    return hmac.digest(key, to_sign.encode(), "sha256").hex()
+
+
+# ---------------------------------------------------------------- signing requests
+
+
+class Signer:
+    """Signs the requests of one set of credentials to one endpoint.
+
+    Cheap to call: about 5 µs a request, so that a herd of devices is not limited by
+    its own signatures. Holds the secret; ``repr`` never shows it.
+
+    Args:
+        credentials: Who signs.
+        endpoint: Where to; decides ``Host`` and the form of the request target.
+
+    Raises:
+        InputError: Virtual-hosted style with an IP literal: a bucket name cannot be
+            put in front of an address.
+    """
+
+    __slots__ = (
+        "_access_key",
+        "_base",
+        "_host",
+        "_path_prefix",
+        "_region",
+        "_root",
+        "_secret_key",
+        "_token",
+    )
+
+    def __init__(self, credentials: Credentials, endpoint: Endpoint) -> None:
+        self._access_key = credentials.access_key
+        self._secret_key = credentials.secret_key
+        self._token = credentials.session_token
+        self._region = endpoint.region
+        self._host = host_header(endpoint)
+        self._base = f"{endpoint.scheme}://{self._host}"
+        if endpoint.style is RequestStyle.VIRTUAL:
+            self._root, self._path_prefix = "/", "/"
+        else:
+            self._root = "/" + uri_encode(endpoint.bucket, keep_slash=False)
+            self._path_prefix = self._root + "/"
+
+    def __repr__(self) -> str:
+        return f"Signer(access_key={self._access_key!r}, base={self._base!r})"
+
+    @property
+    def host(self) -> str:
+        """Value of the ``Host`` header."""
+        return self._host
+
+    def sign(
+        self,
+        method: str,
+        key: str,
+        unix_s: int,
+        *,
+        payload_sha256: str | None = None,
+        query: Sequence[tuple[str, str]] = (),
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> tuple[str, list[tuple[str, str]]]:
+        """Sign one request with an ``Authorization`` header.
+
+        Args:
+            method: HTTP method, upper case.
+            key: Object key, decoded; empty for the bucket itself.
+            unix_s: Time of the signature, Unix seconds.
+            payload_sha256: Hex digest of the body or one of the ``STREAMING_``
+                constants; ``None`` = ``UNSIGNED-PAYLOAD``.
+            query: Decoded query parameters.
+            headers: Further headers; none of those this method adds.
+
+        Returns:
+            The request target, and all headers to send: ``Host``, the given ones,
+            ``x-amz-*`` and ``Authorization``. The given ones are signed too, apart
+            from ``Content-Length``, ``User-Agent`` and the hop-by-hop fields.
+        """
+        stamp = amz_date(unix_s)
+        date = stamp[:8]
+        payload = UNSIGNED_PAYLOAD if payload_sha256 is None else payload_sha256
+        uri = self._uri(key)
+        own = [("x-amz-content-sha256", payload), ("x-amz-date", stamp)]
+        if self._token:
+            own.append(("x-amz-security-token", self._token))
+
+        signed = [("host", self._host), *own]
+        for name, value in headers:
+            lower = name.lower()
+            if lower not in _UNSIGNED_HEADERS:
+                signed.append((lower, value))
+        encoded_query = canonical_query(query) if query else ""
+        request = canonical_request(method, uri, encoded_query, signed, payload)
+        scope = credential_scope(date, self._region)
+        key_bytes = signing_key(self._secret_key, date, self._region)
+        authorization = (
+            f"{ALGORITHM} Credential={self._access_key}/{scope}, "
+            f"SignedHeaders={signed_headers(signed)}, "
+            f"Signature={signature(key_bytes, string_to_sign(stamp, scope, request))}"
+        )
+        target = f"{uri}?{encoded_query}" if encoded_query else uri
+        return target, [
+            ("Host", self._host),
+            *headers,
+            *own,
+            ("Authorization", authorization),
+        ]
+
+    def presign(
+        self,
+        method: str,
+        key: str,
+        unix_s: int,
+        *,
+        expires_s: int = 3600,
+        query: Sequence[tuple[str, str]] = (),
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> str:
+        """Sign a request into its URL, for a client without credentials.
+
+        Args:
+            method: HTTP method the URL is good for.
+            key: Object key, decoded.
+            unix_s: Start of its life, Unix seconds.
+            expires_s: Its life, 1..604800 seconds.
+            query: Further decoded query parameters.
+            headers: Headers, beyond ``Host``, that the client must send as they are.
+
+        Returns:
+            Absolute URL. It carries a signature: treat it as a secret.
+
+        Raises:
+            InputError: ``expires_s`` is out of range.
+        """
+        if not 1 <= expires_s <= MAX_PRESIGN_S:
+            raise InputError(
+                Problem("expires_s", f"is {expires_s}, must be 1..{MAX_PRESIGN_S} s")
+            )
+        stamp = amz_date(unix_s)
+        date = stamp[:8]
+        scope = credential_scope(date, self._region)
+        signed = [("host", self._host)]
+        signed += [(name.lower(), value) for name, value in headers]
+        items = [
+            *query,
+            ("X-Amz-Algorithm", ALGORITHM),
+            ("X-Amz-Credential", f"{self._access_key}/{scope}"),
+            ("X-Amz-Date", stamp),
+            ("X-Amz-Expires", str(expires_s)),
+            ("X-Amz-SignedHeaders", signed_headers(signed)),
+        ]
+        if self._token:
+            items.append(("X-Amz-Security-Token", self._token))
+        uri = self._uri(key)
+        encoded_query = canonical_query(items)
+        request = canonical_request(
+            method, uri, encoded_query, signed, UNSIGNED_PAYLOAD
+        )
+        key_bytes = signing_key(self._secret_key, date, self._region)
+        final = signature(key_bytes, string_to_sign(stamp, scope, request))
+        return f"{self._base}{uri}?{encoded_query}&X-Amz-Signature={final}"
+
+    def _uri(self, key: str) -> str:
+        if not key:
+            return self._root
+        return self._path_prefix + uri_encode(key, keep_slash=True)
+
+
+def presign_url(
+    credentials: Credentials,
+    endpoint: Endpoint,
+    method: str,
+    key: str,
+    unix_s: int,
+    *,
+    expires_s: int = 3600,
+) -> str:
+    """Presign one URL, see :meth:`Signer.presign`."""
+    return Signer(credentials, endpoint).presign(
+        method, key, unix_s, expires_s=expires_s
+    )
+
+
+def host_header(endpoint: Endpoint) -> str:
+    """Write the ``Host`` of requests to an endpoint (RFC 9110 7.2, RFC 3986 3.2.2).
+
+    IPv6 literals are bracketed, without zone; the scheme's default port is left out;
+    in virtual-hosted style the bucket is the first label.
+
+    Raises:
+        InputError: Virtual-hosted style with an IP literal.
+    """
+    host = endpoint.host.partition("%")[0] if ":" in endpoint.host else endpoint.host
+    is_literal = _is_ip_literal(host)
+    if endpoint.style is RequestStyle.VIRTUAL:
+        if is_literal:
+            raise InputError(
+                Problem(
+                    "endpoint",
+                    f"virtual-hosted style needs a host name, {host!r} is an address:"
+                    " use path style",
+                )
+            )
+        host = f"{endpoint.bucket}.{host}"
+    elif is_literal and ":" in host:
+        host = f"[{host}]"
+    if endpoint.port == _DEFAULT_PORTS.get(endpoint.scheme):
+        return host
+    return f"{host}:{endpoint.port}"
+
+
+def _is_ip_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
