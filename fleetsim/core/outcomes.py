@@ -1,0 +1,131 @@
+"""Outcomes: what became of a device, of the generator and of the uploads.
+
+Plain values that several rooms exchange: the engine makes them, the truth check makes
+them, the recording writes them, the report reads them.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceOutcome:
+    """How one device ended.
+
+    Attributes:
+        device: Device id, 8 hex digits.
+        cohort: Cohort name.
+        state: State of the device at the end, as the device machine names it.
+        cipher_group: Group of its last successful handshake, empty when none.
+        files_closed: Log files closed.
+        files_acknowledged: Uploads the server confirmed to the device.
+        files_backlog: Files still on the card.
+        files_lost: Files the card had to give up (full, cyclic deletion).
+        handshakes: Completed TLS handshakes.
+        power_cycles: Times power was removed and applied again.
+        last_success_ns: Run time of the last success of any operation, -1 = none.
+    """
+
+    device: str
+    cohort: str
+    state: str
+    cipher_group: str = ""
+    files_closed: int = 0
+    files_acknowledged: int = 0
+    files_backlog: int = 0
+    files_lost: int = 0
+    handshakes: int = 0
+    power_cycles: int = 0
+    last_success_ns: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratorHealth:
+    """Whether the load generator itself kept up.
+
+    Attributes:
+        saturated: The generator, not the target, was the limit; times are suspect.
+        reasons: Why, one sentence each; empty when not saturated.
+        cpu_ratio: CPU seconds of the generator / wall-clock seconds, of one core.
+        late_starts: Attempts that started noticeably after they were due.
+        starts: All attempts started.
+        start_lag_p99_ms: 99th percentile of started - due.
+        loop_lag_p99_ms: 99th percentile of the lag of the event loop.
+        seconds: Length of the measurement.
+    """
+
+    saturated: bool
+    reasons: tuple[str, ...] = ()
+    cpu_ratio: float = 0.0
+    late_starts: int = 0
+    starts: int = 0
+    start_lag_p99_ms: float = 0.0
+    loop_lag_p99_ms: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """One object the fleet sent, all attempts taken together.
+
+    Attributes:
+        key: Object key.
+        size_bytes: Size of the body.
+        content: Content key of the body (see :mod:`fleetsim.core.payload`).
+        acknowledged: Whether the device was told that it is stored.
+    """
+
+    key: str
+    size_bytes: int
+    content: int
+    acknowledged: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditOutcome:
+    """The truth check: what devices were told against what the bucket holds.
+
+    Every tuple of keys holds at most the first 100 in key order; the ``_count`` beside
+    it is complete.
+
+    Attributes:
+        checked: Whether the check took place; ``reason`` says why not.
+        reason: Empty when it did.
+        listed: Objects listed below the fleet's prefixes.
+        acknowledged: Uploads acknowledged to devices.
+        stored: Acknowledged uploads found whole: present, right size, right ETag.
+        missing: Acknowledged, not in the bucket.
+        wrong_size: Acknowledged, present with another size.
+        wrong_etag: Acknowledged, right size, content differs by its ETag.
+        unexplained: A fleet device's log key in the bucket that no device sent.
+        late_count: Present, sent, never acknowledged: explained (the answer was lost).
+        earlier_count: Present, but stored before this run began: not this run's.
+        size_only_count: Of ``stored``: the ETag is no MD5 (multipart, encrypted), so
+            only the size could be compared.
+    """
+
+    checked: bool
+    reason: str = ""
+    listed: int = 0
+    acknowledged: int = 0
+    stored: int = 0
+    missing: tuple[str, ...] = ()
+    missing_count: int = 0
+    wrong_size: tuple[str, ...] = ()
+    wrong_size_count: int = 0
+    wrong_etag: tuple[str, ...] = ()
+    wrong_etag_count: int = 0
+    unexplained: tuple[str, ...] = ()
+    unexplained_count: int = 0
+    late_count: int = 0
+    earlier_count: int = 0
+    size_only_count: int = 0
+
+    @property
+    def unaccounted(self) -> int:
+        """Acknowledged but not stored whole, plus stored but never sent."""
+        return (
+            self.missing_count
+            + self.wrong_size_count
+            + self.wrong_etag_count
+            + self.unexplained_count
+        )
