@@ -120,6 +120,8 @@ class Device:
         position: Current rung of the cipher ladder, 0-based.
         card: Its SD card, with the counts of files closed, confirmed and lost.
         power_cycles: Restarts since the first power-on.
+        failures_in_a_row: Failed tries since the last success.
+        files_acknowledged: Uploads the server confirmed, duplicates included.
         last_success_ns: Run time of the last successful request, -1 = none yet.
     """
 
@@ -145,6 +147,7 @@ class Device:
         "clock_skew_s",
         "device_id",
         "failures_in_a_row",
+        "files_acknowledged",
         "last_success_ns",
         "ota",
         "position",
@@ -175,6 +178,7 @@ class Device:
         self.power_cycles = 0
         self.failures_in_a_row = 0
         self.last_success_ns = -1
+        self.files_acknowledged = 0
         self._seed = seed
         self._phase_ns = phase_ns
         self._retry_draws = Draws(derive_seed(seed, _RETRY))
@@ -552,6 +556,7 @@ class Device:
             return self._hold_off(now_ns)
         self._succeeded(now_ns)
         self._put_index += 1
+        self.files_acknowledged += 1
         ratio = self.settings.workload.duplicate_ratio
         if ratio and self._retry_draws.uniform() < ratio:
             return self._hold_off(now_ns)  # the confirmation got lost on the device

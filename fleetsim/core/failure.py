@@ -58,6 +58,7 @@ class Kind:
 
     DEVICE_NO_TRUST: Final = "device.no_trusted_certificates"
     DEVICE_CARD_FULL: Final = "device.card_full"
+    DEVICE_POWER_CYCLE: Final = "device.power_cycle"  # the attempt was cut off
     DEVICE_BAD_CONFIG: Final = "device.bad_configuration"
     DEVICE_BAD_FIRMWARE: Final = "device.bad_firmware"
 

@@ -43,6 +43,11 @@ class CipherGroup:
     name: str
     suites: tuple[str, ...]
 
+    @property
+    def offered(self) -> str:
+        """The suites in OpenSSL's list syntax."""
+        return ":".join(self.suites)
+
 
 @dataclass(frozen=True, slots=True)
 class CipherTable:

@@ -1,0 +1,95 @@
+"""Health: does the generator itself keep up? A run that it limited must say so.
+
+Three signs are watched: the share of one core that the process uses, how late attempts
+start compared with when they were due, and how late the event loop gets round to a
+timer. Each has a bound; one crossed bound makes the run "generator saturated".
+"""
+
+import time
+from array import array
+from typing import Final
+
+from fleetsim.core.histogram import Histogram
+from fleetsim.core.outcomes import GeneratorHealth
+
+LATE_START_NS: Final = 50_000_000
+"""An attempt that starts this much after it was due counts as late."""
+
+MAX_CPU_RATIO: Final = 0.95
+MAX_START_LAG_P99_MS: Final = 100.0
+MAX_LOOP_LAG_P99_MS: Final = 100.0
+MAX_LATE_RATIO: Final = 0.01
+BUSY_SHARE: Final = 0.2
+"""The CPU sign counts when this share of the one-second samples is over the bound."""
+
+
+class HealthMonitor:
+    """Collects the signs while the load runs."""
+
+    def __init__(self) -> None:
+        self.loop_lag = Histogram()
+        self.start_lag = Histogram()
+        self.late_starts = 0
+        self.starts = 0
+        self.limited = 0
+        self._cpu = array("d")
+        self._cpu_mark_s = time.process_time()
+        self._wall_mark_s = time.monotonic()
+        self._first_cpu_s = self._cpu_mark_s
+        self._first_wall_s = self._wall_mark_s
+
+    def started(self, lag_ns: int) -> None:
+        """An attempt started ``lag_ns`` after it was due."""
+        self.starts += 1
+        if lag_ns >= LATE_START_NS:
+            self.late_starts += 1
+        self.start_lag.record(lag_ns)
+
+    def sample(self, loop_lag_ns: int) -> None:
+        """The loop served a timer ``loop_lag_ns`` late."""
+        self.loop_lag.record(max(0, loop_lag_ns))
+
+    def sample_cpu(self) -> None:
+        """Take one sample of CPU use; called about once a second."""
+        cpu_s, wall_s = time.process_time(), time.monotonic()
+        if wall_s > self._wall_mark_s:
+            self._cpu.append((cpu_s - self._cpu_mark_s) / (wall_s - self._wall_mark_s))
+        self._cpu_mark_s, self._wall_mark_s = cpu_s, wall_s
+
+    def verdict(self) -> GeneratorHealth:
+        """Judge the run so far."""
+        seconds = time.monotonic() - self._first_wall_s
+        cpu_ratio = (time.process_time() - self._first_cpu_s) / max(seconds, 1e-9)
+        start_p99_ms = self.start_lag.percentile(99.0) / 1e6
+        loop_p99_ms = self.loop_lag.percentile(99.0) / 1e6
+        late_ratio = self.late_starts / max(1, self.starts)
+        busy = sum(ratio > MAX_CPU_RATIO for ratio in self._cpu)
+        reasons = []
+        if self._cpu and busy / len(self._cpu) > BUSY_SHARE:
+            reasons.append(
+                f"its core was more than {MAX_CPU_RATIO:.0%} busy in {busy} of "
+                f"{len(self._cpu)} seconds"
+            )
+        if late_ratio > MAX_LATE_RATIO:
+            reasons.append(
+                f"{self.late_starts} of {self.starts} attempts started "
+                f"{LATE_START_NS // 1_000_000} ms or more after they were due"
+            )
+        elif start_p99_ms > MAX_START_LAG_P99_MS:
+            reasons.append(f"p99 of the start lag was {start_p99_ms:.0f} ms")
+        if loop_p99_ms > MAX_LOOP_LAG_P99_MS:
+            reasons.append(f"p99 of the event loop's lag was {loop_p99_ms:.0f} ms")
+        if self.limited:
+            reasons.append(
+                f"{self.limited} attempts had to wait for the in-flight limit"
+            )
+        return GeneratorHealth(
+            saturated=bool(reasons),
+            reasons=tuple(reasons),
+            cpu_ratio=round(cpu_ratio, 3),
+            late_starts=self.late_starts,
+            starts=self.starts,
+            start_lag_p99_ms=round(start_p99_ms, 3),
+            loop_lag_p99_ms=round(loop_p99_ms, 3),
+            seconds=round(seconds, 3),
+        )
