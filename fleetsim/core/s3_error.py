@@ -23,7 +23,7 @@ from fleetsim.core.failure import Failure, Kind, Phase, s3
 MAX_DETAIL_CHARS: Final = 200
 _MAX_DOCUMENT_BYTES: Final = 64 * 1024
 
-_PROLOG = re.compile(r"\s*+(?:<\?[^<>]*+\?>\s*+|<!--[^<>]*+(?<=--)>\s*+)*+")
+_PROLOG = re.compile(r"\s*+(?:<\?[^<>]*+(?<=\?)>\s*+|<!--[^<>]*+(?<=--)>\s*+)*+")
 _ROOT = re.compile(r"<(?:[A-Za-z_][\w.-]{0,63}:)?Error(?:\s[^<>]*+)?>")
 _ELEMENTS = {
     name: re.compile(
