@@ -1,0 +1,313 @@
+"""Summary: ``summary.json``, a pure function of the run folder.
+
+Verdict, first rule that applies:
+
+1. ``interrupted``: the run was asked to stop, or was killed.
+2. ``failed``: a threshold that is not a time does not hold; or an unclassified failure;
+   or a difference between what devices were told and what the bucket holds; or the run
+   ended with an error of its own.
+3. ``invalid``: the generator was saturated and there is a threshold on a time: such a
+   time describes the generator, so it neither holds nor fails. Without a threshold on
+   a time, saturation is printed but changes no verdict.
+4. ``failed``: a threshold on a time does not hold.
+5. ``passed``.
+
+Latencies: see :mod:`fleetsim.recording.latency`; ``response`` is measured from the
+plan (response time), ``total`` from the start of the attempt (service time).
+"""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, Final
+
+from fleetsim.core.commands import Operation
+from fleetsim.core.failure import Kind
+from fleetsim.core.histogram import Histogram
+from fleetsim.exceptions import InputError, Problem
+from fleetsim.recording.json_file import write_json
+from fleetsim.recording.latency import CONNECTION_PHASES, PHASES
+from fleetsim.recording.names import MANIFEST, SUMMARY
+from fleetsim.recording.run_folder import RunOutcome
+from fleetsim.report.aggregate import HANDSHAKE
+from fleetsim.report.load import DeviceTotals, Run, load_run
+from fleetsim.report.suite_names import iana_name
+from fleetsim.report.thresholds import Verdict, evaluate
+from fleetsim.scenario.threshold import Threshold, parse_threshold
+
+SCHEMA_VERSION: Final = 1
+
+_NS_PER_MS: Final = 1_000_000
+_NS_PER_S: Final = 1_000_000_000
+_UPLOAD: Final = (Operation.UPLOAD.value,)
+_EXIT_CODES: Final = {"passed": 0, "failed": 99, "invalid": 99, "interrupted": 130}
+
+
+def build_summary(run_folder: Path) -> dict[str, Any]:
+    """Make the summary of a run, finished or killed.
+
+    Raises:
+        InputError: If this is no run folder or a file in it is damaged.
+    """
+    run = load_run(run_folder)
+    thresholds = _thresholds(run)
+    verdicts = [evaluate(threshold, run) for threshold in thresholds]
+    kinds = run.records.attempts_at().kinds
+    return {
+        "schema": SCHEMA_VERSION,
+        "run": run.manifest.get("run", run_folder.name),
+        "scenario": run.manifest.get("scenario_name", ""),
+        "seed": run.manifest.get("seed"),
+        "verdict": _verdict(run, verdicts),
+        "outcome": run.outcome.value,
+        "started": run.manifest.get("started"),
+        "ended": run.manifest.get("ended"),
+        "detail": run.manifest.get("detail", ""),
+        "seconds": run.records.last_ns / _NS_PER_S,
+        "warm_up_s": run.warm_up_ns / _NS_PER_S,
+        "profiles": _profiles(run),
+        **_figures(run, None),
+        "unclassified": kinds[Kind.UNCLASSIFIED],
+        "audit": _audit(run),
+        "thresholds": [_threshold(verdict) for verdict in verdicts],
+        "generator": _generator(run),
+        "cohorts": {cohort: _figures(run, cohort) for cohort in run.cohorts},
+    }
+
+
+def write_summary(run_folder: Path) -> dict[str, Any]:
+    """Make the summary and write it to ``summary.json``.
+
+    Raises:
+        InputError: If this is no run folder or a file in it is damaged.
+        RecordingError: If the file cannot be written.
+    """
+    summary = build_summary(run_folder)
+    write_json(run_folder / SUMMARY, summary)
+    return summary
+
+
+def exit_code(summary: dict[str, Any]) -> int:
+    """Exit code of a run with this summary: 0, 99 or 130."""
+    return _EXIT_CODES[summary["verdict"]]
+
+
+def _thresholds(run: Run) -> list[Threshold]:
+    problems: list[Problem] = []
+    thresholds: list[Threshold] = []
+    for expression in run.thresholds:
+        try:
+            thresholds.append(parse_threshold(expression))
+        except ValueError as exc:
+            problems.append(Problem(str(run.path / MANIFEST), f"{expression!r}: {exc}"))
+    if problems:
+        raise InputError(problems)
+    return thresholds
+
+
+def _verdict(run: Run, verdicts: list[Verdict]) -> str:
+    if run.outcome in {RunOutcome.INTERRUPTED, RunOutcome.RUNNING}:
+        return "interrupted"
+    unclassified = run.records.attempts_at().kinds[Kind.UNCLASSIFIED]
+    unaccounted = run.audit.unaccounted if run.audit is not None else 0
+    if (
+        run.outcome is RunOutcome.ERROR
+        or unclassified
+        or unaccounted
+        or any(not verdict.ok for verdict in verdicts if not verdict.is_time)
+    ):
+        return "failed"
+    times = [verdict for verdict in verdicts if verdict.is_time]
+    if times and run.generator is not None and run.generator.saturated:
+        return "invalid"
+    return "passed" if all(verdict.ok for verdict in times) else "failed"
+
+
+def _figures(run: Run, cohort: str | None) -> dict[str, Any]:
+    devices = run.devices if cohort is None else run.devices_by_cohort.get(cohort)
+    handshakes: Counter[str] = Counter()
+    for (in_cohort, suite), count in run.records.suites.items():
+        if cohort in {None, in_cohort}:
+            handshakes[iana_name(suite)] += count
+    kinds = run.records.attempts_at(cohort=cohort).kinds
+    return {
+        "devices": _devices(run, cohort, devices),
+        "uploads": _uploads(run, cohort, devices),
+        "failures": dict(sorted(kinds.items())),
+        "latency": {
+            phase: _quantiles(
+                run.records.times_of(
+                    phase, None if phase in CONNECTION_PHASES else _UPLOAD, cohort
+                )
+            )
+            for phase in PHASES
+        },
+        "cipher_groups": _groups(run, cohort, devices),
+        "cipher_suites": dict(sorted(handshakes.items())),
+        "operations": _operations(run, cohort),
+        "throughput": _throughput(run, cohort, handshakes.total()),
+    }
+
+
+def _devices(
+    run: Run, cohort: str | None, totals: DeviceTotals | None
+) -> dict[str, Any]:
+    if totals is None:
+        seen = [c for c in run.records.cohort_of.values() if cohort in {None, c}]
+        planned = run.manifest.get("devices") if cohort is None else None
+        return {"total": planned or len(seen), "by_state": {}, "attempted": len(seen)}
+    return {
+        "total": totals.count,
+        "by_state": dict(totals.by_state),
+        "files_backlog": totals.files_backlog,
+        "files_lost": totals.files_lost,
+        "power_cycles": totals.power_cycles,
+    }
+
+
+def _uploads(
+    run: Run, cohort: str | None, totals: DeviceTotals | None
+) -> dict[str, Any]:
+    attempts = run.records.attempts_at(_UPLOAD, cohort)
+    audit = run.audit if cohort is None else None
+    is_checked = audit is not None and audit.checked
+    return {
+        "planned": None if totals is None else totals.files_closed,
+        "attempted": attempts.operations,
+        "acknowledged": attempts.ok,
+        "stored": audit.stored if audit is not None and is_checked else None,
+        "unaccounted": audit.unaccounted if audit is not None and is_checked else None,
+    }
+
+
+def _groups(
+    run: Run, cohort: str | None, totals: DeviceTotals | None
+) -> dict[str, int]:
+    if totals is not None:
+        return dict(totals.by_group)
+    cohort_of = run.records.cohort_of
+    found = Counter(
+        group
+        for device, group in run.records.groups.items()
+        if cohort in {None, cohort_of.get(device)}
+    )
+    return dict(sorted(found.items()))
+
+
+def _operations(run: Run, cohort: str | None) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for operation in (*run.records.operations(), HANDSHAKE):
+        attempts = run.records.attempts_at((operation,), cohort)
+        if not attempts.count:
+            continue
+        found[operation] = {
+            "attempts": attempts.count,
+            "ok": attempts.ok,
+            "failed": attempts.failed,
+            "stopped": attempts.kinds[Kind.RUN_STOPPED],
+            "service": _quantiles(run.records.times_of("total", (operation,), cohort)),
+            "response": _quantiles(
+                run.records.times_of("response", (operation,), cohort)
+            ),
+        }
+        if attempts.operations:
+            found[operation] |= {
+                "operations": attempts.operations,
+                "amplification": attempts.count / attempts.operations,
+            }
+    return found
+
+
+def _throughput(run: Run, cohort: str | None, handshakes: int) -> dict[str, Any]:
+    seconds = run.records.last_ns / _NS_PER_S
+    all_attempts = run.records.attempts_at(cohort=cohort)
+    uploads = run.records.attempts_at(_UPLOAD, cohort)
+
+    def rate(amount: int) -> float:
+        return amount / seconds if seconds else 0.0
+
+    return {
+        "uploads_per_s": rate(uploads.ok),
+        "attempts_per_s": rate(all_attempts.count),
+        "handshakes_per_s": rate(handshakes),
+        "goodput_bytes_per_s": rate(uploads.body_bytes),
+        "bytes_sent": all_attempts.bytes_sent,
+        "bytes_received": all_attempts.bytes_received,
+        "body_bytes": all_attempts.body_bytes,
+    }
+
+
+def _quantiles(times: Histogram) -> dict[str, Any]:
+    def ms(value_ns: float | None) -> float | None:
+        return None if value_ns is None else value_ns / _NS_PER_MS
+
+    return {
+        "count": times.count,
+        "p50_ms": ms(times.percentile(50)),
+        "p90_ms": ms(times.percentile(90)),
+        "p99_ms": ms(times.percentile(99)),
+        "p999_ms": ms(times.percentile(99.9)),
+        "max_ms": ms(times.maximum_ns),
+        "min_ms": ms(times.minimum_ns),
+        "mean_ms": ms(times.mean_ns),
+    }
+
+
+def _audit(run: Run) -> dict[str, Any] | None:
+    audit = run.audit
+    if audit is None:
+        return None
+    return {
+        "checked": audit.checked,
+        "reason": audit.reason,
+        "listed": audit.listed,
+        "acknowledged": audit.acknowledged,
+        "stored": audit.stored,
+        "missing": audit.missing_count,
+        "wrong_size": audit.wrong_size_count,
+        "wrong_etag": audit.wrong_etag_count,
+        "unexplained": audit.unexplained_count,
+        "late": audit.late_count,
+        "earlier": audit.earlier_count,
+        "size_only": audit.size_only_count,
+        "examples": [
+            *audit.missing[:3],
+            *audit.wrong_size[:3],
+            *audit.wrong_etag[:3],
+            *audit.unexplained[:3],
+        ],
+    }
+
+
+def _generator(run: Run) -> dict[str, Any] | None:
+    health = run.generator
+    if health is None:
+        return None
+    return {
+        "saturated": health.saturated,
+        "cpu_ratio": health.cpu_ratio,
+        "late_starts": health.late_starts,
+        "loop_lag_p99_ms": health.loop_lag_p99_ms,
+        "starts": health.starts,
+        "start_lag_p99_ms": health.start_lag_p99_ms,
+        "seconds": health.seconds,
+        "reasons": list(health.reasons),
+    }
+
+
+def _threshold(verdict: Verdict) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "expression": verdict.expression,
+        "value": verdict.value,
+        "ok": verdict.ok,
+    }
+    return shown | {"reason": verdict.reason} if verdict.reason else shown
+
+
+def _profiles(run: Run) -> list[str]:
+    cohorts = run.manifest.get("scenario", {}).get("cohorts", ())
+    found = {
+        str(cohort["profile"])
+        for cohort in cohorts
+        if isinstance(cohort, dict) and "profile" in cohort
+    }
+    return sorted(found)
