@@ -212,6 +212,19 @@ def parse_ratio(value: object) -> float:
     return ratio
 
 
+def parse_number(value: object) -> float:
+    """Read a plain finite number.
+
+    Raises:
+        ValueError: Anything else, including text, true and false.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(  # noqa: TRY004 - pydantic gathers ValueErrors only
+            f"expected a number, not {shown(value)}"
+        )
+    return _finite(value, "a number")
+
+
 def format_duration(seconds: float) -> str:
     """Write a duration so that :func:`parse_duration` reads it back to the nanosecond.
 
@@ -329,3 +342,6 @@ SignedDuration = Annotated[
 ]
 Size = Annotated[int, BeforeValidator(parse_size), WithJsonSchema(SIZE_SCHEMA)]
 Ratio = Annotated[float, BeforeValidator(parse_ratio), WithJsonSchema(RATIO_SCHEMA)]
+Number = Annotated[
+    float, BeforeValidator(parse_number), WithJsonSchema({"type": "number"})
+]

@@ -1,0 +1,144 @@
+"""Schema: a scenario as written, checked field by field; defaults live here once.
+
+Rules between fields are in :mod:`fleetsim.scenario.checks`, because they need the device
+profiles and because they are reported together with everything else.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from pydantic import Field, PlainSerializer, PlainValidator, StrictInt, WithJsonSchema
+
+from fleetsim.scenario.cohort_schema import CohortSpec
+from fleetsim.scenario.model import Name, Part, Text
+from fleetsim.scenario.quantities import Duration, shown
+from fleetsim.scenario.target_schema import LabSpec, TargetSpec
+from fleetsim.scenario.threshold import MAX_EXPRESSION, Threshold, parse_threshold
+
+SCHEMA_ID: Final = "urn:fleetsim:scenario:1"
+FORMAT_VERSION: Final = 1
+MAX_DURATION_S: Final = 366 * 86400.0
+MAX_COHORTS: Final = 1000
+MAX_THRESHOLDS: Final = 1000
+
+
+def _version(value: object) -> int:
+    if type(value) is int and value == FORMAT_VERSION:
+        return value
+    raise ValueError(f"this program reads version {FORMAT_VERSION}, not {shown(value)}")
+
+
+Version = Annotated[
+    int, PlainValidator(_version), WithJsonSchema({"const": FORMAT_VERSION})
+]
+
+
+def _threshold(value: object) -> Threshold:
+    match value:
+        case Threshold():
+            return value
+        case str():
+            return parse_threshold(value)
+        case Mapping() if set(value) <= {"expression", "reason"}:
+            expression, reason = value.get("expression"), value.get("reason") or ""
+            if isinstance(expression, str) and isinstance(reason, str):
+                return parse_threshold(expression, reason)
+    raise ValueError(
+        "expected a condition such as 'unaccounted == 0' or {expression: …, reason: …}, "
+        f"not {shown(value)}"
+    )
+
+
+def _threshold_data(threshold: Threshold) -> object:
+    if threshold.reason:
+        return {"expression": threshold.expression, "reason": threshold.reason}
+    return threshold.expression
+
+
+_EXPRESSION_SCHEMA: Final[dict[str, Any]] = {
+    "type": "string",
+    "minLength": 3,
+    "maxLength": MAX_EXPRESSION,
+}
+_THRESHOLD_SCHEMA: Final[dict[str, Any]] = {
+    "description": "Condition on the figures of the run, such as "
+    "`upload.response_time.p99 < 2s`.",
+    "anyOf": [
+        _EXPRESSION_SCHEMA,
+        {
+            "type": "object",
+            "properties": {
+                "expression": _EXPRESSION_SCHEMA,
+                "reason": {"type": "string", "description": "Why; for people."},
+            },
+            "required": ["expression"],
+            "additionalProperties": False,
+        },
+    ],
+}
+ThresholdField = Annotated[
+    Threshold,
+    PlainValidator(_threshold),
+    PlainSerializer(_threshold_data),
+    WithJsonSchema(_THRESHOLD_SCHEMA),
+]
+
+
+class LimitsSpec(Part):
+    """Bounds of the load generator."""
+
+    in_flight: Annotated[StrictInt, Field(ge=1, le=100_000)] = 2000
+    """Most attempts under way at the same time; more have to wait, and are counted."""
+
+
+class Scenario(Part):
+    """A scripted load on an S3 target."""
+
+    version: Version = 1
+    """Version of this format."""
+    name: Name
+    """Name of the scenario; part of the name of the run folder."""
+    description: Text = ""
+    """What it shows; for people."""
+    seed: Annotated[StrictInt, Field(ge=0, lt=2**64)] = 1
+    """Everything random derives from it: same seed, same plan."""
+    duration: Annotated[Duration, Field(gt=0, le=MAX_DURATION_S)] = 30.0
+    """How long the load lasts."""
+    warm_up: Duration = 0.0
+    """Attempts planned before this are kept in the records but left out of the latency
+    figures."""
+    drain: Annotated[Duration, Field(le=MAX_DURATION_S)] = 15.0
+    """How long the backlog may take after the load ended."""
+    lab: LabSpec | None = None
+    """The embedded S3 server; exactly one of `lab` and `target` is given."""
+    target: TargetSpec | None = None
+    """A real S3 endpoint; exactly one of `lab` and `target` is given."""
+    cohorts: Annotated[
+        tuple[CohortSpec, ...], Field(min_length=1, max_length=MAX_COHORTS)
+    ]
+    """The fleet."""
+    limits: LimitsSpec = LimitsSpec()
+    """Bounds of the load generator."""
+    thresholds: Annotated[
+        tuple[ThresholdField, ...], Field(max_length=MAX_THRESHOLDS)
+    ] = ()
+    """Conditions the run must meet; one that fails makes the exit code 99."""
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain data that :func:`fleetsim.scenario.parse.parse_scenario` reads back.
+
+        Holds no secret, because a scenario cannot. Used for the run's manifest.
+        """
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of the scenario format."""
+    schema = Scenario.model_json_schema(mode="validation")
+    schema["oneOf"] = [{"required": ["lab"]}, {"required": ["target"]}]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": SCHEMA_ID,
+        "title": "fleetsim scenario",
+        **{key: value for key, value in schema.items() if key != "title"},
+    }
