@@ -6,14 +6,16 @@ A device has one outstanding command at any time: it waits, connects, has a requ
 the wire, or has stopped. Everything it does follows from looking at three places, in
 this order, whenever nothing is on the wire (:meth:`Device._look`):
 
-1. the *agenda*: operations that became due (after power-on: rule schema, device.json,
-   the over-the-air check; later heartbeat and over-the-air check by their timers);
+1. the *agenda* (:mod:`fleetsim.core.agenda`): operations that became due;
 2. the *card*: the oldest closed file whose upload delay is over;
 3. the *clock*: otherwise it waits for whatever comes first.
 
 Files close by the plan, whether or not the network works: that is what makes the load
 open. A file's closing time, size and upload delay are pure functions of the device's
-seed, so that a slow server changes when things happen and never what is asked of it.
+seed (:mod:`fleetsim.core.file_schedule`).
+
+The module is long because a state machine is read in one piece; what is not transition
+lives beside it (agenda, file schedule, ladder, card, requests).
 
 Failures. A failed *connection attempt* keeps the operation and moves along the cipher
 ladder (:mod:`fleetsim.core.cipher_groups`); when the ladder has nowhere to go the
@@ -41,9 +43,10 @@ any            Drain              WAITING: look; else the command stands
 
 from collections.abc import Callable
 from enum import StrEnum, unique
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from fleetsim.core import cipher_groups, over_the_air
+from fleetsim.core.agenda import Agenda
 from fleetsim.core.backoff import delay_s
 from fleetsim.core.commands import (
     Command,
@@ -71,6 +74,7 @@ from fleetsim.core.events import (
     WaitOver,
 )
 from fleetsim.core.failure import Failure, Kind
+from fleetsim.core.file_schedule import NEVER_NS, FileSchedule
 from fleetsim.core.object_key import device_file_key, log_key, schema_key
 from fleetsim.core.over_the_air import OverTheAir
 from fleetsim.core.payload import content_key
@@ -80,9 +84,8 @@ from fleetsim.core.sd_card import LogFile, SdCard
 from fleetsim.core.settings import ConnectionUse
 from fleetsim.core.trust_bundle import TrustBundle
 
-_NEVER_NS: Final = 1 << 62
-_SIZE, _DELAY, _JITTER, _RETRY = range(4)
-"""Streams of random numbers of a device, by purpose."""
+_RETRY_STREAM: Final = 1000
+"""Stream of random numbers for retries, apart from those of the file schedule."""
 
 SCHEMA_BODY: Final = b'{"type":"object","title":"rule schema"}'
 
@@ -131,15 +134,11 @@ class Device:
         "_file",
         "_hold_until_ns",
         "_is_open",
-        "_next_file_index",
-        "_next_file_ns",
-        "_next_heartbeat_ns",
-        "_next_ota_ns",
         "_outstanding",
-        "_phase_ns",
         "_put_index",
         "_retry_draws",
         "_reused",
+        "_schedule",
         "_seed",
         "_task",
         "_upload_attempts",
@@ -180,9 +179,9 @@ class Device:
         self.last_success_ns = -1
         self.files_acknowledged = 0
         self._seed = seed
-        self._phase_ns = phase_ns
-        self._retry_draws = Draws(derive_seed(seed, _RETRY))
-        self._agenda: tuple[tuple[Operation, int], ...] = ()
+        self._schedule = FileSchedule(seed, phase_ns)
+        self._retry_draws = Draws(derive_seed(seed, _RETRY_STREAM))
+        self._agenda = Agenda()
         self._outstanding: Command = Stop()
         self._task: Task | None = None
         self._file: LogFile | None = None
@@ -192,10 +191,6 @@ class Device:
         self._reused = False
         self._draining = False
         self._hold_until_ns = 0
-        self._next_file_index = 0
-        self._next_file_ns = _NEVER_NS
-        self._next_heartbeat_ns = _NEVER_NS
-        self._next_ota_ns = _NEVER_NS
 
     @property
     def bundle(self) -> TrustBundle:
@@ -227,9 +222,9 @@ class Device:
         Raises:
             UnexpectedEventError: The event cannot happen in this state.
         """
-        step = _TRANSITIONS.get((self.state, type(event)))
+        step = self._TRANSITIONS.get((self.state, type(event)))
         if step is None:
-            step = _ANY_STATE.get(type(event))
+            step = self._ANY_STATE.get(type(event))
         if step is None:
             raise UnexpectedEventError(self.state, event)
         self._outstanding = step(self, event, now_ns)
@@ -238,7 +233,8 @@ class Device:
     # ------------------------------------------------------------ power
 
     def _power_on(self, _event: PowerOn, now_ns: int) -> Command:
-        self._first_file(now_ns)
+        self.card.power_cycle()
+        self._schedule.start(self.settings.workload, now_ns, self.settings.load_end_ns)
         self._boot(now_ns)
         return self._look(now_ns)
 
@@ -255,56 +251,43 @@ class Device:
         self._boot(now_ns)
 
     def _boot(self, now_ns: int) -> None:
-        """Queue what a device does after power-on, in order (``device.md`` 6)."""
-        work = self.settings.workload
         self._is_open = False
         self._task = None
         self._hold_until_ns = 0
         self.failures_in_a_row = 0
-        agenda = []
-        if self.settings.profile.boot_uploads_schema:
-            agenda.append(Operation.SCHEMA)
-        if work.heartbeat_s:
-            agenda.append(Operation.HEARTBEAT)
-        if work.ota_s:
-            agenda.extend(over_the_air.CHECKS)
-        self._agenda = tuple((operation, now_ns) for operation in agenda)
-        self._next_heartbeat_ns = _after(now_ns, work.heartbeat_s)
-        self._next_ota_ns = _after(now_ns, work.ota_s)
+        settings = self.settings
+        self._agenda.boot(
+            settings.workload,
+            now_ns,
+            with_schema=settings.profile.boot_uploads_schema,
+        )
 
     def _drain(self, _event: Drain, now_ns: int) -> Command:
         self._close_files(now_ns)
         self._draining = True
-        self._next_file_ns = _NEVER_NS
-        self._next_heartbeat_ns = _NEVER_NS
-        self._next_ota_ns = _NEVER_NS
-        if self.state is State.WAITING:
-            self._agenda = ()
-            return self._look(now_ns)
-        self._agenda = self._agenda[:1]
-        return self._outstanding
+        self._schedule.stop()
+        is_waiting = self.state is State.WAITING
+        self._agenda.stop(keep_first=not is_waiting)
+        return self._look(now_ns) if is_waiting else self._outstanding
 
     # ------------------------------------------------------------ what next
 
     def _look(self, now_ns: int) -> Command:
         self._close_files(now_ns)
-        self._queue_timers(now_ns)
+        work = self.settings.workload
+        self._agenda.queue_due(work, now_ns, self.settings.load_end_ns)
         if now_ns < self._hold_until_ns:
             return self._wait(self._hold_until_ns)
-        if self._agenda:
-            operation, planned_ns = self._agenda[0]
-            return self._begin(self._small_task(operation, planned_ns), now_ns)
+        if self._agenda.first is not None:
+            return self._begin(self._small_task(*self._agenda.first), now_ns)
         file = self.card.oldest()
         if file is not None:
-            planned_ns = file.closed_ns + self._upload_delay_ns(file.closed_ns)
+            planned_ns = self._schedule.upload_ns(work, file.closed_ns)
             if planned_ns <= now_ns:
                 return self._begin(self._upload_task(file, planned_ns, now_ns), now_ns)
-            return self._wait(min(planned_ns, self._next_timer_ns()))
-        wake_ns = self._next_timer_ns()
-        if self._next_file_ns != _NEVER_NS:
-            delay_ns = self._upload_delay_ns(self._next_file_ns)
-            wake_ns = min(wake_ns, self._next_file_ns + delay_ns)
-        if wake_ns == _NEVER_NS and self._draining:
+            return self._wait(min(planned_ns, self._agenda.next_timer_ns))
+        wake_ns = min(self._agenda.next_timer_ns, self._schedule.next_upload_ns(work))
+        if wake_ns == NEVER_NS and self._draining:
             self.state = State.STOPPED
             return Stop()
         return self._wait(wake_ns)
@@ -320,65 +303,10 @@ class Device:
         self._is_open = False
         return self._outstanding
 
-    def _next_timer_ns(self) -> int:
-        return min(self._next_heartbeat_ns, self._next_ota_ns)
-
-    def _queue_timers(self, now_ns: int) -> None:
-        """Move due timers to the agenda; one that is still queued is not doubled."""
-        work = self.settings.workload
-        if self._next_heartbeat_ns <= now_ns:
-            self._queue(Operation.HEARTBEAT, self._next_heartbeat_ns)
-            self._next_heartbeat_ns = self._following(
-                self._next_heartbeat_ns, work.heartbeat_s, now_ns
-            )
-        if self._next_ota_ns <= now_ns:
-            for operation in over_the_air.CHECKS:
-                self._queue(operation, self._next_ota_ns)
-            self._next_ota_ns = self._following(self._next_ota_ns, work.ota_s, now_ns)
-
-    def _following(self, due_ns: int, period_s: float, now_ns: int) -> int:
-        period_ns = int(period_s * NS_PER_S)
-        missed = max(0, now_ns - due_ns) // period_ns
-        following_ns = due_ns + (missed + 1) * period_ns
-        return following_ns if following_ns < self.settings.load_end_ns else _NEVER_NS
-
-    def _queue(self, operation: Operation, planned_ns: int) -> None:
-        if all(queued is not operation for queued, _ in self._agenda):
-            self._agenda = (*self._agenda, (operation, planned_ns))
-
-    # ------------------------------------------------------------ files
-
-    def _first_file(self, now_ns: int) -> None:
-        """Find the first closing time after power-on."""
-        period_ns = int(self.settings.workload.period_s * NS_PER_S)
-        if period_ns:
-            self._next_file_index = max(0, now_ns - self._phase_ns) // period_ns
-            self._next_file_ns = self._closing_ns()
-            while self._next_file_ns <= now_ns:
-                self._next_file_index += 1
-                self._next_file_ns = self._closing_ns()
-
-    def _closing_ns(self) -> int:
-        work = self.settings.workload
-        index = self._next_file_index
-        draws = Draws(derive_seed(self._seed, _JITTER, index))
-        boundary_ns = self._phase_ns + int(index * work.period_s * NS_PER_S)
-        closing_ns = boundary_ns + int(work.jitter.sample(draws) * NS_PER_S)
-        return closing_ns if closing_ns < self.settings.load_end_ns else _NEVER_NS
-
     def _close_files(self, now_ns: int) -> None:
-        while self._next_file_ns <= now_ns:
-            closed_ns = self._next_file_ns
-            draws = Draws(derive_seed(self._seed, _SIZE, closed_ns))
-            size = max(0, int(self.settings.workload.file_size.sample(draws)))
-            self.card.close_file(size, closed_ns)
-            self._next_file_index += 1
-            self._next_file_ns = max(closed_ns, self._closing_ns())
-
-    def _upload_delay_ns(self, closed_ns: int) -> int:
-        draws = Draws(derive_seed(self._seed, _DELAY, closed_ns))
-        delay = self.settings.workload.upload_delay.sample(draws)
-        return max(0, int(delay * NS_PER_S))
+        self._schedule.close_due(
+            self.card, self.settings.workload, now_ns, self.settings.load_end_ns
+        )
 
     # ------------------------------------------------------------ attempts
 
@@ -424,7 +352,7 @@ class Device:
         task.device_unix_s = self.unix_s(now_ns)
         if self._is_open:
             self._reused = True
-            return self._request(now_ns)
+            return self._request()
         policy = self.settings.profile.fallback
         self.position = cipher_groups.start_of_connection(self.position, policy)
         return self._connect()
@@ -444,11 +372,11 @@ class Device:
             resume=settings.profile.tls.resumption,
         )
 
-    def _connected(self, _event: Connected, now_ns: int) -> Command:
+    def _connected(self, _event: Connected, _now_ns: int) -> Command:
         self._is_open = True
         policy = self.settings.profile.fallback
         self.position = cipher_groups.after_success(self.position, policy)
-        return self._request(now_ns)
+        return self._request()
 
     def _connect_failed(self, event: ConnectFailed, now_ns: int) -> Command:
         failure = event.failure
@@ -481,7 +409,7 @@ class Device:
 
     # ------------------------------------------------------------ requests
 
-    def _request(self, now_ns: int) -> Command:
+    def _request(self) -> Command:
         task = self._current_task()
         settings = self.settings
         keep_alive = settings.workload.connection is ConnectionUse.KEEP_ALIVE
@@ -504,8 +432,8 @@ class Device:
                 content_type="application/json",
                 keep_open=keep_alive,
             )
-        more = len(self._agenda) > 1 and self._agenda[1][0] in over_the_air.CHECKS
-        return self.ota.request(settings, task, keep_open=keep_alive or more)
+        keep_open = keep_alive or self._agenda.check_goes_on
+        return self.ota.request(settings, task, keep_open=keep_open)
 
     def _put_file(self, task: Task, *, keep_open: bool) -> Send:
         profile = self.settings.profile
@@ -547,7 +475,7 @@ class Device:
             self._succeeded(now_ns)
             if task.operation is Operation.CONFIG:
                 self.ota.uploaded_config(response)
-        self._agenda = self._agenda[1:]
+        self._agenda.done()
         return self._look(now_ns)
 
     def _upload_answered(self, response: Response, now_ns: int) -> Command:
@@ -582,13 +510,13 @@ class Device:
                 ),
                 now_ns,
             )
-        self._agenda = self._agenda[1:]
+        self._agenda.done()
         if change.settings is not None:
             self.settings = change.settings
         if change.restart:
             self._restart(now_ns)
         elif change.upload_config:
-            self._agenda = ((Operation.CONFIG, now_ns), *self._agenda)
+            self._agenda.insert(Operation.CONFIG, now_ns)
         return self._look(now_ns)
 
     def _unanswered(self, event: RequestFailed, now_ns: int) -> Command:
@@ -598,7 +526,7 @@ class Device:
         if is_stale:
             return self._look(now_ns)
         if self._current_task().operation is not Operation.UPLOAD:
-            self._agenda = self._agenda[1:]
+            self._agenda.done()
         return self._hold_off(now_ns)
 
     def _succeeded(self, now_ns: int) -> None:
@@ -610,23 +538,18 @@ class Device:
             raise UnexpectedEventError(self.state, "no task")
         return self._task
 
-
-def _after(now_ns: int, period_s: float) -> int:
-    return now_ns + int(period_s * NS_PER_S) if period_s else _NEVER_NS
-
-
-_Step = Callable[[Device, Any, int], Command]
-
-_TRANSITIONS: Final[dict[tuple[State, type], _Step]] = {
-    (State.OFF, PowerOn): Device._power_on,
-    (State.WAITING, WaitOver): Device._wait_over,
-    (State.WAITING, ConnectionLost): Device._lost,
-    (State.CONNECTING, Connected): Device._connected,
-    (State.CONNECTING, ConnectFailed): Device._connect_failed,
-    (State.REQUESTING, ResponseReceived): Device._answered,
-    (State.REQUESTING, RequestFailed): Device._unanswered,
-}
-_ANY_STATE: Final[dict[type, _Step]] = {
-    PowerCycle: Device._power_cycle,
-    Drain: Device._drain,
-}
+    _TRANSITIONS: ClassVar[
+        dict[tuple[State, type], Callable[["Device", Any, int], Command]]
+    ] = {
+        (State.OFF, PowerOn): _power_on,
+        (State.WAITING, WaitOver): _wait_over,
+        (State.WAITING, ConnectionLost): _lost,
+        (State.CONNECTING, Connected): _connected,
+        (State.CONNECTING, ConnectFailed): _connect_failed,
+        (State.REQUESTING, ResponseReceived): _answered,
+        (State.REQUESTING, RequestFailed): _unanswered,
+    }
+    _ANY_STATE: ClassVar[dict[type, Callable[["Device", Any, int], Command]]] = {
+        PowerCycle: _power_cycle,
+        Drain: _drain,
+    }

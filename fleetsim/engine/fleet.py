@@ -360,7 +360,7 @@ class Fleet:
             self._health.sample(self.now_ns() - due_ns)
 
     def _on_loop_error(
-        self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]
+        self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]
     ) -> None:
         """A callback raised: a bug. End the run and let it surface."""
         error = context.get("exception")

@@ -60,8 +60,8 @@ class HealthMonitor:
         """Judge the run so far."""
         seconds = time.monotonic() - self._first_wall_s
         cpu_ratio = (time.process_time() - self._first_cpu_s) / max(seconds, 1e-9)
-        start_p99_ms = self.start_lag.percentile(99.0) / 1e6
-        loop_p99_ms = self.loop_lag.percentile(99.0) / 1e6
+        start_p99_ms = (self.start_lag.percentile(99.0) or 0) / 1e6
+        loop_p99_ms = (self.loop_lag.percentile(99.0) or 0) / 1e6
         late_ratio = self.late_starts / max(1, self.starts)
         busy = sum(ratio > MAX_CPU_RATIO for ratio in self._cpu)
         reasons = []

@@ -76,5 +76,8 @@ class Channel(Protocol):
         """Send a request; ends in ``on_response`` or ``on_request_failed``."""
 
     def abort(self, *, silent: bool = False) -> None:
-        """Drop the connection. Unless silent, an outstanding command ends as a
-        ``run.stopped`` failure through its callback."""
+        """Drop the connection.
+
+        Unless ``silent``, an outstanding command ends as a ``run.stopped`` failure
+        through its callback.
+        """
