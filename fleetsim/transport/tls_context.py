@@ -26,6 +26,7 @@ as well.
 
 import ipaddress
 from collections import OrderedDict
+from functools import lru_cache
 
 from cryptography import x509
 from OpenSSL import SSL, crypto
@@ -231,28 +232,35 @@ def _client_context(
 
 def _expect_peer(connection: SSL.Connection, rules: TlsRules, host: str) -> None:
     """Set SNI and the name that the peer's certificate must carry."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        name = _host_name(host)
-        if rules.send_sni:
-            connection.set_tlsext_host_name(name)
-        if rules.check_host and not openssl.set_verify_host(connection, name):
-            raise InputError(Problem("host", f"{host!r} is no host name")) from None
+    name, address = _peer_of(host)
+    if address:
+        if rules.check_ip:
+            openssl.set_verify_address(connection, address)
         return
-    if rules.check_ip:
-        openssl.set_verify_address(connection, address.packed)
+    if rules.send_sni:
+        connection.set_tlsext_host_name(name)
+    if rules.check_host and not openssl.set_verify_host(connection, name):
+        raise InputError(Problem("host", f"{host!r} is no host name"))
 
 
-def _host_name(host: str) -> bytes:
-    """Host name as DNS and certificates write it: ASCII, no dot at the end."""
+@lru_cache(maxsize=1024)
+def _peer_of(host: str) -> tuple[bytes, bytes]:
+    """Host name as DNS and certificates write it, or the octets of an address.
+
+    Raises:
+        InputError: It is neither.
+    """
+    try:
+        return b"", ipaddress.ip_address(host.partition("%")[0]).packed
+    except ValueError:
+        pass
     try:
         name = host.removesuffix(".").encode("ascii" if host.isascii() else "idna")
     except UnicodeError as exc:
         raise InputError(Problem("host", f"{host!r} is no host name: {exc}")) from exc
     if not 0 < len(name) < 256 or b"\0" in name:
         raise InputError(Problem("host", f"{host!r} is no host name of 1 to 255 bytes"))
-    return name
+    return name, b""
 
 
 def _version_range(
