@@ -9,7 +9,7 @@ after the expansion of aliases are bounded.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import yaml
 
@@ -37,7 +37,7 @@ _LONGEST_INT = 40
 class _Loader(yaml.SafeLoader):
     """Composes nodes only; resolves plain scalars as YAML 1.2 does."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - PyYAML declares it, add_… copies it
 
 
 for _kind, _pattern, _first in (
@@ -107,7 +107,7 @@ def _check_depth(text: str, where: str) -> None:
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > MAX_DEPTH:
-            line = event.start_mark.line + 1
+            line = event.start_mark.line + 1 if event.start_mark else 1
             raise InputError(
                 Problem(f"{where}:{line}", f"nested deeper than {MAX_DEPTH} levels")
             )
@@ -150,8 +150,9 @@ class _Builder:
                 ]
             case yaml.ScalarNode():
                 return self._scalar(node, kind)
-        self._problem(node, f"unknown tag {shown(node.tag)}")
-        return None
+            case _:
+                self._problem(node, f"unknown tag {shown(node.tag)}")
+                return None
 
     def _mapping(self, node: yaml.MappingNode, loc: Loc, depth: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -172,7 +173,8 @@ class _Builder:
                 )
                 continue
             first_line[key] = line
-            self.lines[*loc, key] = line
+            # Merged entries come after those written in place, which keep their line.
+            self.lines.setdefault((*loc, key), line)
             found[key] = self._value(value_node, (*loc, key), depth + 1)
         for value_node in merged:
             for key, value in self._merge(value_node, loc, depth).items():
@@ -186,10 +188,8 @@ class _Builder:
             if not isinstance(source, yaml.MappingNode):
                 self._problem(source, "'<<' takes a mapping or a list of mappings")
                 continue
-            known = dict(self.lines)
             for key, value in self._value(source, loc, depth + 1).items():
                 found.setdefault(key, value)
-            self.lines.update(known)  # what was written in place keeps its line
         return found
 
     def _key(self, node: yaml.Node) -> str | None:
