@@ -17,7 +17,7 @@ from typing import Final
 from cryptography import x509
 
 from fleetsim.exceptions import InputError, Problem
-from fleetsim.pki.authority import Authority, device_extensions
+from fleetsim.pki.authority import Authority
 from fleetsim.pki.certificates import (
     SerialSource,
     Usage,
@@ -29,12 +29,13 @@ from fleetsim.pki.certificates import (
     subject_key_identifier,
 )
 from fleetsim.pki.keys import KeyType, PrivateKey, generate_keys, key_pem
+from fleetsim.pki.leaves import device_extensions
 from fleetsim.pki.names import subject
+from fleetsim.pki.problems import refuse
 
 DEFAULT_POOL_SIZE: Final = 32
 
 _DEVICE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
-_SHOWN_AT_MOST: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +95,7 @@ def check_device_ids(device_ids: Sequence[str]) -> None:
         seen.add(device_id)
     if not device_ids:
         problems.append(Problem("device ids", "there are none"))
-    if len(problems) > _SHOWN_AT_MOST:
-        rest = len(problems) - _SHOWN_AT_MOST
-        problems[_SHOWN_AT_MOST:] = [Problem("device ids", f"{rest} more problems")]
-    if problems:
-        raise InputError(problems)
+    refuse(problems)
 
 
 def issue_devices(
