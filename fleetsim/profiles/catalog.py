@@ -15,7 +15,7 @@ from fleetsim.core.settings import DeviceProfile
 from fleetsim.exceptions import InputError, Problem
 from fleetsim.scenario.profile_schema import Figure, parse_profile
 from fleetsim.scenario.suggest import did_you_mean
-from fleetsim.scenario.yaml_lines import MAX_CHARACTERS, YamlDocument, read_yaml
+from fleetsim.scenario.yaml_document import MAX_TEXT, Document, read_yaml
 
 _BUILT_IN = ("canedge2", "canedge3", "generic-tls12", "generic-tls13")
 _SUFFIXES = (".yaml", ".yml")
@@ -72,7 +72,7 @@ def load_file(path: Path) -> ProfileEntry:
     where = str(path)
     try:
         with path.open("rb") as file:
-            content = file.read(4 * MAX_CHARACTERS + 1)
+            content = file.read(4 * MAX_TEXT + 1)
         text = content.decode("utf-8")
     except UnicodeDecodeError as exc:
         what = f"not UTF-8 text (byte {exc.start})"
@@ -83,7 +83,7 @@ def load_file(path: Path) -> ProfileEntry:
     document = _extended(read_yaml(text, where), where)
     profile, figures = parse_profile(document, where)
     if profile.name in _BUILT_IN:
-        line = document.line_of(("name",))
+        line = document.lines.get(("name",), 1)
         what = (
             f"{profile.name!r} is a built-in profile; reports could not tell them apart"
         )
@@ -101,13 +101,13 @@ def _load_built_in(name: str) -> ProfileEntry:
     return ProfileEntry(*parse_profile(read_yaml(_read_built_in(name), where), where))
 
 
-def _extended(document: YamlDocument, where: str) -> YamlDocument:
+def _extended(document: Document, where: str) -> Document:
     """Fill in what the document inherits from the profile it extends."""
     if not isinstance(document.data, Mapping) or "extends" not in document.data:
         return document
     base = document.data["extends"]
     if not isinstance(base, str) or base not in _BUILT_IN:
-        place = f"{where}:{document.line_of(('extends',))}: extends"
+        place = f"{where}:{document.lines.get(('extends',), 1)}: extends"
         near = did_you_mean(str(base), _BUILT_IN)
         what = (
             f"{base!r} is no built-in profile{near}; there are {', '.join(_BUILT_IN)}"
@@ -118,7 +118,7 @@ def _extended(document: YamlDocument, where: str) -> YamlDocument:
         raise TypeError(f"built-in profile {base} is no mapping")
     own = {key: value for key, value in document.data.items() if key != "extends"}
     unnamed = {key: value for key, value in inherited.items() if key != "name"}
-    return YamlDocument(_merged(own, unnamed), document.lines)
+    return Document(_merged(own, unnamed), document.lines)
 
 
 def _merged(own: Mapping[str, object], base: Mapping[str, object]) -> dict[str, object]:

@@ -13,8 +13,6 @@ from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     StrictBool,
     StrictInt,
@@ -26,9 +24,10 @@ from fleetsim.core import settings
 from fleetsim.core.cipher_groups import SUITES, is_known, is_tls13
 from fleetsim.exceptions import InputError, Problem
 from fleetsim.scenario.distributions import DurationDistribution
+from fleetsim.scenario.model import Part, TlsVersion
 from fleetsim.scenario.quantities import Duration, Ratio, Size
 from fleetsim.scenario.suggest import did_you_mean
-from fleetsim.scenario.yaml_lines import YamlDocument
+from fleetsim.scenario.yaml_document import Document, Loc
 
 
 @unique
@@ -60,11 +59,7 @@ class Figure:
 Value = TypeVar("Value")
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Stated(_Model, Generic[Value]):
+class Stated(Part, Generic[Value]):
     """One figure: its value, how well it is known and where it comes from."""
 
     value: Value
@@ -88,23 +83,22 @@ def _positive(value: float) -> float:
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")]
 _Suite = Annotated[str, AfterValidator(_suite)]
 _PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
-_Version = Literal["TLSv1.2", "TLSv1.3"]
 _JsonKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 
 
-class _Group(_Model):
+class _Group(Part):
     name: Annotated[str, StringConstraints(min_length=1, max_length=60)]
     suites: Annotated[tuple[_Suite, ...], Field(min_length=1)]
 
 
-class _Fallback(_Model):
+class _Fallback(Part):
     advance_on: Stated[settings.AdvanceOn]
     memory: Stated[settings.GroupMemory]
     step_back: Stated[settings.StepBack]
     delay: Stated[Duration]
 
 
-class _Bundle(_Model):
+class _Bundle(Part):
     max_certificates: Stated[Annotated[StrictInt, Field(ge=1, le=10_000)]]
     max_size: Stated[Annotated[Size, AfterValidator(_positive)]]
     distinct_by: Stated[settings.DistinctBy]
@@ -115,9 +109,9 @@ class _Bundle(_Model):
     digest: Stated[Literal["sha1", "md5"]]
 
 
-class _Tls(_Model):
-    min_version: Stated[_Version]
-    max_version: Stated[_Version]
+class _Tls(Part):
+    min_version: Stated[TlsVersion]
+    max_version: Stated[TlsVersion]
     security_level: Stated[Annotated[StrictInt, Field(ge=0, le=2)]]
     curves: Stated[tuple[Literal["X25519", "X448", "P-256", "P-384", "P-521"], ...]]
     send_sni: Stated[StrictBool]
@@ -126,7 +120,7 @@ class _Tls(_Model):
     resumption: Stated[StrictBool]
 
 
-class _Deadlines(_Model):
+class _Deadlines(Part):
     dns: Stated[_PositiveDuration]
     connect: Stated[_PositiveDuration]
     handshake: Stated[_PositiveDuration]
@@ -134,19 +128,19 @@ class _Deadlines(_Model):
     response: Stated[_PositiveDuration]
 
 
-class _Card(_Model):
+class _Card(Part):
     size: Stated[Annotated[Size, AfterValidator(_positive)]]
     cyclic: Stated[StrictBool]
 
 
-class _Retry(_Model):
+class _Retry(Part):
     first: Stated[_PositiveDuration]
     factor: Stated[Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)]]
     max: Stated[_PositiveDuration]
     jitter: Stated[Ratio]
 
 
-class _Identity(_Model):
+class _Identity(Part):
     type_code: Stated[Annotated[str, StringConstraints(pattern=r"^[0-9A-F]{8}$")]]
     fw_ver: Stated[Annotated[str, StringConstraints(pattern=r"^\d\d\.\d\d\.\d\d$")]]
     hw_ver: Stated[
@@ -156,7 +150,7 @@ class _Identity(_Model):
     extra: Stated[dict[_JsonKey, Annotated[str, StringConstraints(max_length=200)]]]
 
 
-class _Profile(_Model):
+class _Profile(Part):
     """The whole profile file."""
 
     name: _Name
@@ -187,7 +181,7 @@ class _Profile(_Model):
 
 
 def parse_profile(
-    document: YamlDocument, where: str
+    document: Document, where: str
 ) -> tuple[settings.DeviceProfile, tuple[Figure, ...]]:
     """Turn a profile document into settings and the list of its figures.
 
@@ -209,7 +203,7 @@ def parse_profile(
         ]
         raise InputError(problems) from exc
     contradictions = [
-        Problem(f"{where}:{document.line_of(path)}: {'.'.join(map(str, path))}", what)
+        Problem(f"{where}:{_line(document, path)}: {'.'.join(map(str, path))}", what)
         for path, what in _contradictions(model)
     ]
     if contradictions:
@@ -222,6 +216,13 @@ def parse_profile(
 _FIGURE_FORM: Final = "{value: …, provenance: …, source: …}"
 
 
+def _line(document: Document, path: Loc) -> int:
+    """Line of a value, or of the nearest enclosing one that exists."""
+    while path and path not in document.lines:
+        path = path[:-1]
+    return document.lines.get(path, 1)
+
+
 def _is_echo(error: dict[str, Any], errors: list[dict[str, Any]]) -> bool:
     """Whether a list is only too short because its items were refused."""
     loc = error["loc"]
@@ -231,7 +232,7 @@ def _is_echo(error: dict[str, Any], errors: list[dict[str, Any]]) -> bool:
     )
 
 
-def _problem(error: dict[str, Any], document: YamlDocument, where: str) -> Problem:
+def _problem(error: dict[str, Any], document: Document, where: str) -> Problem:
     """Say in our words what pydantic found, with line and path."""
     path = tuple(step for step in error["loc"] if step != "[key]")
     what = str(error["msg"]).removeprefix("Value error, ")
@@ -249,11 +250,11 @@ def _problem(error: dict[str, Any], document: YamlDocument, where: str) -> Probl
         case _:
             pass  # pydantic's own sentence is clear enough
     shown = ".".join(str(step) for step in path)
-    place = f"{where}:{document.line_of(path)}"
+    place = f"{where}:{_line(document, path)}"
     return Problem(f"{place}: {shown}" if shown else place, what)
 
 
-def _known_keys(path: tuple[str | int, ...]) -> list[str]:
+def _known_keys(path: Loc) -> list[str]:
     """Keys that the schema knows at a path, as far as models go."""
     model: Any = _Profile
     for step in path:
@@ -262,7 +263,7 @@ def _known_keys(path: tuple[str | int, ...]) -> list[str]:
     return list(getattr(model, "model_fields", {}))
 
 
-def _contradictions(model: _Profile) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def _contradictions(model: _Profile) -> Iterator[tuple[Loc, str]]:
     """Find figures that are fine by themselves and impossible together."""
     low, high = model.tls.min_version.value, model.tls.max_version.value
     if low > high:
