@@ -166,6 +166,7 @@ class Additions:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._created: list[Path] = []
+        self._created_folders: list[Path] = []
 
     def __enter__(self) -> "Additions":
         return self
@@ -174,6 +175,8 @@ class Additions:
         if kind is not None:
             for path in self._created:
                 path.unlink(missing_ok=True)
+            for folder in self._created_folders:
+                folder.rmdir()
 
     def write(self, name: str, data: bytes, *, is_secret: bool = False) -> str:
         """Create a file below the folder, its sub-folder (0700) too.
@@ -183,7 +186,9 @@ class Additions:
         """
         path = self._folder / name
         try:
-            path.parent.mkdir(mode=0o700, exist_ok=True)
+            if not path.parent.is_dir():
+                path.parent.mkdir(mode=0o700)
+                self._created_folders.append(path.parent)
             write_new(path, data, is_secret=is_secret)
         except OSError as exc:
             raise InputError(problem_of(path, exc)) from exc

@@ -171,8 +171,12 @@ def load_folder(path: Path, *, issuing_at: datetime | None = None) -> PkiFolder:
     problems: list[Problem] = []
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
+        entries = {each.name for each in path.iterdir()}
     except OSError as exc:
         raise InputError(problem_of(path, exc)) from exc
+    if FILE_NAME not in entries:
+        what = "is not a PKI folder (no pki.json); make one with `fleetsim pki init`"
+        raise InputError(Problem(str(path), what))
     if mode & 0o022:
         problems.append(
             Problem(
@@ -181,11 +185,11 @@ def load_folder(path: Path, *, issuing_at: datetime | None = None) -> PkiFolder:
                 f"run: chmod 700 {path}",
             )
         )
-    if not (path / FILE_NAME).exists():
-        what = "is not a PKI folder (no pki.json); make one with `fleetsim pki init`"
-        raise InputError([*problems, Problem(str(path), what)])
     index_file = path / FILE_NAME
-    index = Index.parse(read_file(index_file), str(index_file))
+    try:
+        index = Index.parse(read_file(index_file), str(index_file))
+    except InputError as exc:
+        raise InputError([*problems, *exc.problems]) from exc
     authorities: dict[str, Authority] = {}
     for entry in index.of_kind(Kind.AUTHORITY):
         try:

@@ -78,6 +78,22 @@ def numbered_ids(count: int, first: int = 1) -> tuple[str, ...]:
     return tuple(f"{number:08X}" for number in range(first, first + count))
 
 
+def parse_ids(text: bytes, where: str) -> tuple[str, ...]:
+    """Read device ids: one a line; blank lines and ``#`` comments are skipped.
+
+    Raises:
+        InputError: When it is not text or holds no id.
+    """
+    try:
+        lines = text.decode().splitlines()
+    except UnicodeDecodeError as exc:
+        raise InputError(Problem(where, "is not UTF-8 text")) from exc
+    ids = tuple(each for line in lines if (each := line.partition("#")[0].strip()))
+    if not ids:
+        raise InputError(Problem(where, "holds no device id"))
+    return ids
+
+
 def check_device_ids(device_ids: Sequence[str]) -> None:
     """Refuse ids that cannot be a common name and a file name, and repeated ids.
 

@@ -18,7 +18,7 @@ from cryptography import x509
 from fleetsim.exceptions import InputError, Problem
 from fleetsim.pki.certificates import Validity, certificates_pem
 from fleetsim.pki.crl import Reason
-from fleetsim.pki.files import Additions, replace_file
+from fleetsim.pki.files import Additions, problem_of, replace_file
 from fleetsim.pki.folder import (
     CRL_FILE,
     PkiFolder,
@@ -283,6 +283,8 @@ def _names_in(folder: Path) -> set[str]:
         return {each.name for each in folder.iterdir()}
     except FileNotFoundError:
         return set()
+    except OSError as exc:
+        raise InputError(problem_of(folder, exc)) from exc
 
 
 def _free_stem(taken: set[str], name: str) -> str:
