@@ -1,0 +1,232 @@
+"""Audit: the truth check. What devices were told against what the bucket holds.
+
+For every upload a device was told is stored, the bucket must hold an object of that
+key, that size and that content (ETag = MD5 of the body, computed again from the seed);
+and no fleet device's log key may be in the bucket that no device ever sent.
+
+An ETag that cannot be an MD5 (multipart upload, or encryption with a KMS key: AWS,
+"Object") proves the size only; such objects count as stored and, apart, as size only.
+
+Sent but not acknowledged and yet stored is no fault of anybody: the answer got lost.
+Such objects are counted as late. Objects that the target stored before this run began
+(same seed, same device ids, same bucket) belong to an earlier run and are counted
+apart.
+
+Listings go by key prefix. Device ids are uniform hex digits, so one digit (or two for
+large fleets) cuts fleet and bucket into even parts; a small fleet is listed device by
+device, so that somebody else's objects in the bucket cost nothing. Memory: the uploads
+of :data:`LISTINGS` parts. Nothing relies on the order of a listing.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator, Set
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from fleetsim.core.object_key import parse_log_key
+from fleetsim.core.outcomes import AuditOutcome, Upload
+from fleetsim.target.control import StoredObject
+
+LISTINGS: Final = 4
+EXAMPLES: Final = 100
+
+_FEW_DEVICES: Final = 32
+_MANY_UPLOADS: Final = 1_000_000
+_HEX: Final = "0123456789ABCDEF"
+_HASHED_AT_ONCE: Final = 256
+_MD5: Final = re.compile("[0-9a-f]{32}")
+_RESOLUTION: Final = timedelta(seconds=1)  # of LastModified and of Date
+
+
+class Listing(Protocol):
+    """Where objects are listed: :class:`fleetsim.target.control.Control`."""
+
+    @property
+    def clock_skew_s(self) -> float:
+        """Target's clock minus ours, seconds."""
+
+    def list(self, prefix: str = "") -> AsyncIterator[StoredObject]:
+        """List objects by prefix."""
+
+    async def has_opaque_etag(self, key: str) -> bool:
+        """Whether the ETag of an object is no MD5 because it is encrypted."""
+
+
+class Sent(Protocol):
+    """What was sent: :class:`fleetsim.recording.ledger.Ledger`."""
+
+    @property
+    def devices(self) -> Set[str]:
+        """Ids of the fleet's devices."""
+
+    @property
+    def attempts(self) -> int:
+        """Number of upload attempts."""
+
+    def uploads(self, prefix: str) -> Iterator[Upload]:
+        """Uploads by key prefix, one per key."""
+
+
+class Contents(Protocol):
+    """What bodies consist of: :class:`fleetsim.core.payload.PayloadBlock`."""
+
+    def md5_hex(self, content: int, size: int) -> str:
+        """MD5 of a body, hex."""
+
+
+@dataclass(slots=True)
+class _Findings:
+    """Keys found wrong in one part, and counts."""
+
+    listed: int = 0
+    acknowledged: int = 0
+    stored: int = 0
+    late: int = 0
+    earlier: int = 0
+    size_only: int = 0
+    missing: list[str] = field(default_factory=list)
+    wrong_size: list[str] = field(default_factory=list)
+    wrong_etag: list[str] = field(default_factory=list)
+    unexplained: list[str] = field(default_factory=list)
+
+
+async def audit(
+    control: Listing,
+    ledger: Sent,
+    payload_block: Contents,
+    *,
+    started: datetime | None = None,
+) -> AuditOutcome:
+    """Compare what devices were told with what the bucket holds.
+
+    Args:
+        control: Lists the bucket.
+        ledger: Uploads of this run.
+        payload_block: Bodies of this run, from its seed.
+        started: Aware start of the run by our clock; older objects belong to earlier
+            runs. ``None`` = every object is this run's.
+
+    Raises:
+        TargetError: If the bucket cannot be listed.
+    """
+    oldest = None
+    if started is not None:
+        skew = timedelta(seconds=control.clock_skew_s)
+        oldest = started + skew - 2 * _RESOLUTION
+    parts = iter(_prefixes(ledger))
+    findings: list[_Findings] = []
+
+    async def work() -> None:
+        for prefix in parts:
+            found = await _check_part(control, ledger, payload_block, prefix, oldest)
+            findings.append(found)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(LISTINGS):
+                group.create_task(work())
+    except ExceptionGroup as failures:
+        # all workers fail for the same reason; one sentence is enough
+        raise failures.exceptions[0] from failures
+    return _outcome(findings)
+
+
+def _prefixes(ledger: Sent) -> Iterable[str]:
+    if len(ledger.devices) <= _FEW_DEVICES:
+        return tuple(f"{device}/" for device in sorted(ledger.devices))
+    if ledger.attempts <= _MANY_UPLOADS:
+        return tuple(_HEX)
+    return tuple(first + second for first in _HEX for second in _HEX)
+
+
+async def _check_part(
+    control: Listing,
+    ledger: Sent,
+    payload_block: Contents,
+    prefix: str,
+    oldest: datetime | None,
+) -> _Findings:
+    found = _Findings()
+    sent = {upload.key: upload for upload in ledger.uploads(prefix)}
+    to_hash: list[tuple[Upload, StoredObject]] = []
+    async for stored in control.list(prefix):
+        key = parse_log_key(stored.key)
+        if key is None or key.device_id not in ledger.devices:
+            continue
+        found.listed += 1
+        upload = sent.pop(stored.key, None)
+        if upload is None:
+            if oldest is not None and stored.modified < oldest:
+                found.earlier += 1
+            else:
+                found.unexplained.append(stored.key)
+        elif not upload.acknowledged:
+            found.late += 1
+        else:
+            found.acknowledged += 1
+            to_hash.append((upload, stored))
+        if len(to_hash) >= _HASHED_AT_ONCE:
+            await asyncio.to_thread(_compare, found, to_hash, payload_block)
+            to_hash = []
+    await asyncio.to_thread(_compare, found, to_hash, payload_block)
+    if found.wrong_etag and await control.has_opaque_etag(found.wrong_etag[0]):
+        # devices send no encryption headers: what holds for one holds for all
+        found.size_only += len(found.wrong_etag)
+        found.stored += len(found.wrong_etag)
+        found.wrong_etag.clear()
+    for upload in sent.values():
+        if upload.acknowledged:
+            found.acknowledged += 1
+            found.missing.append(upload.key)
+    return found
+
+
+def _compare(
+    found: _Findings,
+    pairs: Iterable[tuple[Upload, StoredObject]],
+    payload_block: Contents,
+) -> None:
+    for upload, stored in pairs:
+        if upload.size_bytes != stored.size_bytes:
+            found.wrong_size.append(upload.key)
+        elif not _is_md5(stored.etag):
+            found.stored += 1
+            found.size_only += 1
+        elif stored.etag != payload_block.md5_hex(upload.content, upload.size_bytes):
+            found.wrong_etag.append(upload.key)
+        else:
+            found.stored += 1
+
+
+def _is_md5(etag: str) -> bool:
+    # AWS, "Object": the ETag of a multipart upload ends in "-<parts>"
+    return _MD5.fullmatch(etag) is not None
+
+
+def _outcome(findings: Iterable[_Findings]) -> AuditOutcome:
+    total = AuditOutcome(checked=True)
+    for found in findings:
+        total = replace(
+            total,
+            listed=total.listed + found.listed,
+            acknowledged=total.acknowledged + found.acknowledged,
+            stored=total.stored + found.stored,
+            missing=_first(total.missing, found.missing),
+            missing_count=total.missing_count + len(found.missing),
+            wrong_size=_first(total.wrong_size, found.wrong_size),
+            wrong_size_count=total.wrong_size_count + len(found.wrong_size),
+            wrong_etag=_first(total.wrong_etag, found.wrong_etag),
+            wrong_etag_count=total.wrong_etag_count + len(found.wrong_etag),
+            unexplained=_first(total.unexplained, found.unexplained),
+            unexplained_count=total.unexplained_count + len(found.unexplained),
+            late_count=total.late_count + found.late,
+            earlier_count=total.earlier_count + found.earlier,
+            size_only_count=total.size_only_count + found.size_only,
+        )
+    return total
+
+
+def _first(keys: tuple[str, ...], more: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({*keys, *more})[:EXAMPLES])

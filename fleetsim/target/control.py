@@ -1,0 +1,281 @@
+"""Control: everything done to the bucket that is not load.
+
+Making the bucket, pushing over-the-air objects, listing for the truth check, cleaning
+up. It goes through aioboto3: a second implementation of signing and of S3, so that an
+error of our own wire format cannot hide itself from the truth check.
+"""
+
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, Final, Self
+
+import aioboto3
+import aiohttp
+import botocore.exceptions
+import botocore.parsers
+from aiobotocore.config import AioConfig
+
+from fleetsim.core.settings import Credentials, Endpoint, RequestStyle
+from fleetsim.exceptions import TargetError
+from fleetsim.target.explain import base_url, explain, is_missing_bucket, place
+
+CONNECTIONS: Final = 16
+_CONNECT_TIMEOUT_S: Final = 5
+_READ_TIMEOUT_S: Final = 60
+_DELETE_AT_ONCE: Final = 1000  # S3: DeleteObjects takes at most 1000 keys
+
+_TROUBLE: Final = (
+    botocore.exceptions.BotoCoreError,
+    botocore.exceptions.ClientError,
+    botocore.parsers.ResponseParserError,
+    aiohttp.ClientError,
+    OSError,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredObject:
+    """An object as a listing shows it.
+
+    Attributes:
+        key: Object key.
+        size_bytes: Its size.
+        etag: ETag without quotes.
+        modified: When the target stored it, by the target's clock.
+    """
+
+    key: str
+    size_bytes: int
+    etag: str
+    modified: datetime
+
+
+def utc_now() -> datetime:
+    """Give the time of this machine, aware."""
+    return datetime.now(UTC)
+
+
+class Control:
+    """The control plane of one bucket; an async context manager.
+
+    Args:
+        endpoint: Where the bucket is.
+        credentials: With the right to list, write and delete in it.
+        ca_file: PEM file of trusted CAs; ``None`` = the system's.
+        clock: Wall clock, aware.
+
+    Attributes:
+        clock_skew_s: Target's clock minus ours in seconds, known after
+            :meth:`check_bucket`; 0.0 before.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        credentials: Credentials,
+        ca_file: Path | None = None,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.clock_skew_s = 0.0
+        self._endpoint = endpoint
+        self._credentials = credentials
+        self._ca_file = ca_file
+        self._clock = clock
+        self._stack = AsyncExitStack()
+        self._client: Any = None
+
+    async def __aenter__(self) -> Self:
+        endpoint, credentials = self._endpoint, self._credentials
+        if endpoint.is_tls and self._ca_file is not None:
+            _check_ca_file(self._ca_file, endpoint)
+        is_path = endpoint.style is RequestStyle.PATH
+        config = AioConfig(
+            signature_version="s3v4",
+            connect_timeout=_CONNECT_TIMEOUT_S,
+            read_timeout=_READ_TIMEOUT_S,
+            max_pool_connections=CONNECTIONS,
+            retries={"mode": "standard", "max_attempts": 3},
+            s3={"addressing_style": "path" if is_path else "virtual"},
+            # other S3 servers do not all know the checksums AWS added in 2024
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        session = aioboto3.Session(
+            aws_access_key_id=credentials.access_key,
+            aws_secret_access_key=credentials.secret_key,
+            aws_session_token=credentials.session_token or None,
+            region_name=endpoint.region,
+        )
+        verify = str(self._ca_file) if self._ca_file is not None else None
+        try:
+            self._client = await self._stack.enter_async_context(
+                session.client(
+                    "s3", endpoint_url=base_url(endpoint), config=config, verify=verify
+                )
+            )
+        except (botocore.exceptions.BotoCoreError, ValueError, OSError) as exc:
+            raise explain(exc, endpoint) from exc
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def check_bucket(self, *, create: bool = False) -> None:
+        """Make sure that the bucket can be used; learn the target's clock.
+
+        Args:
+            create: Make the bucket when it does not exist.
+
+        Raises:
+            TargetError: If it cannot: unreachable, wrong credentials, no bucket,
+                another region, wrong clock, no TLS, certificate not trusted.
+        """
+        try:
+            answer = await self._client.list_objects_v2(
+                Bucket=self._endpoint.bucket, MaxKeys=1
+            )
+        except botocore.exceptions.ClientError as exc:
+            if not (create and is_missing_bucket(exc)):
+                raise explain(exc, self._endpoint) from exc
+            answer = await self._create_bucket()
+        except _TROUBLE as exc:
+            raise explain(exc, self._endpoint) from exc
+        headers = answer["ResponseMetadata"]["HTTPHeaders"]
+        self._note_clock(headers.get("date", ""))
+        # botocore follows redirects to other regions silently; devices do not
+        region = headers.get("x-amz-bucket-region", self._endpoint.region)
+        if region != self._endpoint.region:
+            raise TargetError(
+                place(self._endpoint),
+                f"keeps this bucket in region {region!r}, not "
+                f"{self._endpoint.region!r}: set the region of the target",
+            )
+
+    async def put(self, key: str, body: bytes) -> None:
+        """Store an object.
+
+        Raises:
+            TargetError: If the target refuses or cannot be reached.
+        """
+        try:
+            await self._client.put_object(
+                Bucket=self._endpoint.bucket, Key=key, Body=body
+            )
+        except _TROUBLE as exc:
+            raise explain(exc, self._endpoint) from exc
+
+    async def list(self, prefix: str = "") -> AsyncIterator[StoredObject]:
+        """List objects by prefix, page after page.
+
+        Raises:
+            TargetError: If the target refuses or cannot be reached.
+        """
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._endpoint.bucket, Prefix=prefix
+        )
+        try:
+            async for page in pages:
+                for entry in page.get("Contents", ()):
+                    yield StoredObject(
+                        key=entry["Key"],
+                        size_bytes=entry["Size"],
+                        etag=entry.get("ETag", "").strip('"'),
+                        modified=entry["LastModified"],
+                    )
+        except _TROUBLE as exc:
+            raise explain(exc, self._endpoint) from exc
+
+    async def has_opaque_etag(self, key: str) -> bool:
+        """Tell whether an object's ETag is no MD5 because it is encrypted.
+
+        AWS, "Object": with SSE-KMS and SSE-C the ETag is not an MD5 of the content.
+
+        Raises:
+            TargetError: If the target refuses or cannot be reached.
+        """
+        try:
+            answer = await self._client.head_object(
+                Bucket=self._endpoint.bucket, Key=key
+            )
+        except _TROUBLE as exc:
+            raise explain(exc, self._endpoint) from exc
+        encryption = answer.get("ServerSideEncryption", "")
+        return encryption.startswith("aws:kms") or "SSECustomerAlgorithm" in answer
+
+    async def delete_prefix(self, prefix: str) -> int:
+        """Delete every object below a prefix; returns how many.
+
+        Args:
+            prefix: Must not be empty: a whole bucket is never deleted by accident.
+
+        Raises:
+            ValueError: If ``prefix`` is empty.
+            TargetError: If the target refuses or cannot be reached.
+        """
+        if not prefix:
+            raise ValueError("an empty prefix would delete the whole bucket")
+        deleted = 0
+        keys: dict[str, None] = {}
+        async for stored in self.list(prefix):
+            keys[stored.key] = None
+            if len(keys) == _DELETE_AT_ONCE:
+                deleted += await self._delete(tuple(keys))
+                keys = {}
+        return deleted + (await self._delete(tuple(keys)) if keys else 0)
+
+    async def _delete(self, keys: Sequence[str]) -> int:
+        try:
+            answer = await self._client.delete_objects(
+                Bucket=self._endpoint.bucket,
+                Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
+            )
+        except _TROUBLE as exc:
+            raise explain(exc, self._endpoint) from exc
+        errors = answer.get("Errors", ())
+        if errors:
+            raise TargetError(
+                place(self._endpoint),
+                f"did not delete {len(errors)} objects, first {errors[0]['Key']!r}: "
+                f"{errors[0].get('Code', '')}",
+            )
+        return len(keys)
+
+    async def _create_bucket(self) -> Any:
+        # AWS: us-east-1 is the one region that must not be named
+        place_it = (
+            {}
+            if self._endpoint.region == "us-east-1"
+            else {
+                "CreateBucketConfiguration": {
+                    "LocationConstraint": self._endpoint.region
+                }
+            }
+        )
+        try:
+            return await self._client.create_bucket(
+                Bucket=self._endpoint.bucket, **place_it
+            )
+        except _TROUBLE as exc:
+            raise explain(exc, self._endpoint) from exc
+
+    def _note_clock(self, date: str) -> None:
+        try:
+            theirs = parsedate_to_datetime(date)
+        except ValueError:
+            return  # a server without a clock sends no Date (RFC 9110 6.6.1)
+        self.clock_skew_s = (theirs - self._clock()).total_seconds()
+
+
+def _check_ca_file(ca_file: Path, endpoint: Endpoint) -> None:
+    try:
+        ssl.create_default_context(cafile=str(ca_file))
+    except (OSError, ValueError) as exc:
+        raise TargetError(
+            place(endpoint), f"the CA file {ca_file} cannot be used: {exc}"
+        ) from exc

@@ -1,0 +1,149 @@
+"""Explain: what went wrong between us and the target, and what to do about it.
+
+The one place that turns botocore's exceptions into :class:`TargetError` sentences.
+"""
+
+import ssl
+from collections.abc import Iterator
+from typing import Final
+
+import botocore.exceptions
+
+from fleetsim.core.settings import Endpoint
+from fleetsim.exceptions import TargetError
+
+_BY_CODE: Final = {
+    "InvalidAccessKeyId": "does not know this access key: check AWS_ACCESS_KEY_ID",
+    "SignatureDoesNotMatch": (
+        "does not accept the signature: the secret key does not belong to the access "
+        "key (or a proxy changes requests)"
+    ),
+    "InvalidToken": "does not accept the session token: check AWS_SESSION_TOKEN",
+    "ExpiredToken": "says the session token has expired: get new credentials",
+    "AccessDenied": (
+        "denies access: these credentials lack a right on the bucket (ListBucket, "
+        "PutObject and DeleteObject are needed)"
+    ),
+    "RequestTimeTooSkewed": (
+        "says the clock of this machine is wrong (more than 15 minutes off)"
+    ),
+    "AuthorizationHeaderMalformed": "expects another region",
+    "PermanentRedirect": "keeps this bucket in another region",
+    "IllegalLocationConstraintException": "keeps its buckets in another region",
+    "BucketAlreadyExists": "has this bucket already, and somebody else owns it",
+    "SlowDown": "is overloaded (SlowDown)",
+    "ServiceUnavailable": "is overloaded (ServiceUnavailable)",
+}
+_NO_BUCKET: Final = frozenset({"NoSuchBucket"})
+
+
+def place(endpoint: Endpoint) -> str:
+    """Name an endpoint as people do: ``https://host:port/bucket``."""
+    return f"{base_url(endpoint)}/{endpoint.bucket}"
+
+
+def base_url(endpoint: Endpoint) -> str:
+    """Give the URL of an endpoint without the bucket."""
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    return f"{endpoint.scheme}://{host}:{endpoint.port}"
+
+
+def is_missing_bucket(exc: botocore.exceptions.ClientError) -> bool:
+    """Tell whether the bucket does not exist."""
+    return exc.response.get("Error", {}).get("Code") in _NO_BUCKET
+
+
+def explain(exc: Exception, endpoint: Endpoint) -> TargetError:
+    """Put a failed request into one sentence.
+
+    Args:
+        exc: What botocore, aiohttp or the operating system raised.
+        endpoint: Where the request went.
+    """
+    where = place(endpoint)
+    if isinstance(exc, botocore.exceptions.ClientError):
+        return TargetError(where, _of_code(exc, endpoint))
+    if isinstance(exc, botocore.exceptions.ParamValidationError):
+        return TargetError(where, f"the request is not valid: {exc}")
+    for cause in _causes(exc):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return TargetError(
+                where,
+                f"its certificate is not trusted: {cause.verify_message or cause}; "
+                "check the CA file of the target",
+            )
+        if isinstance(cause, ssl.SSLError):
+            return TargetError(where, _of_tls(cause, endpoint))
+    match exc:
+        case botocore.exceptions.ConnectTimeoutError():
+            what = "cannot be reached: no answer to the connection attempt in time"
+        case botocore.exceptions.ReadTimeoutError():
+            what = "accepted the connection but did not answer in time"
+        case botocore.exceptions.EndpointConnectionError():
+            what = f"cannot be reached: {_root(exc)}"
+        case botocore.exceptions.ConnectionClosedError():
+            what = "closed the connection without an answer" + _maybe_tls(endpoint)
+        case botocore.parsers.ResponseParserError():
+            what = "answers, but not as an S3 server does: check host and port"
+        case _:
+            what = f"the request failed: {_root(exc)}" + _maybe_tls(endpoint)
+    return TargetError(where, what)
+
+
+def _of_code(exc: botocore.exceptions.ClientError, endpoint: Endpoint) -> str:
+    error = exc.response.get("Error", {})
+    code, message = str(error.get("Code", "")), str(error.get("Message", ""))
+    status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if is_missing_bucket(exc):
+        return f"there is no bucket {endpoint.bucket!r} here: create it first"
+    words = _BY_CODE.get(code)
+    if code in {"AuthorizationHeaderMalformed", "PermanentRedirect"}:
+        region = error.get("Region") or exc.response.get("ResponseMetadata", {}).get(
+            "HTTPHeaders", {}
+        ).get("x-amz-bucket-region", "")
+        hint = f" (it expects {region!r})" if region else ""
+        return f"{words}, not {endpoint.region!r}{hint}: {message[:200]}"
+    if words is None and status == 400 and not endpoint.is_tls and "HTTPS" in message:
+        words = "speaks HTTPS on this port: use https:// in the endpoint"
+    return words or f"refused the request: {status} {code} {message[:200]}".rstrip()
+
+
+def _of_tls(cause: ssl.SSLError, endpoint: Endpoint) -> str:
+    reason = cause.reason or ""
+    if reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}:
+        return (
+            f"does not speak TLS on port {endpoint.port}: use http:// in the endpoint "
+            "or another port"
+        )
+    return f"the TLS handshake failed: {reason or cause}"
+
+
+def _maybe_tls(endpoint: Endpoint) -> str:
+    return "" if endpoint.is_tls else "; if this port speaks TLS, use https://"
+
+
+def _causes(exc: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    waiting: list[object] = [exc]
+    while waiting:
+        current = waiting.pop()
+        if not isinstance(current, BaseException) or id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        waiting += [
+            current.__cause__,
+            current.__context__,
+            getattr(current, "kwargs", {}).get("error"),
+            getattr(current, "os_error", None),
+            *current.args,
+        ]
+
+
+def _root(exc: Exception) -> str:
+    texts = [
+        cause.strerror
+        for cause in _causes(exc)
+        if isinstance(cause, OSError) and cause.strerror
+    ]
+    return texts[-1] if texts else str(exc)
