@@ -13,7 +13,7 @@ raise. Constants that the binding leaves out are OpenSSL's published ABI values.
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 from OpenSSL._util import (
     ffi as _ffi,
 )
@@ -239,17 +239,17 @@ def replace_output_bio(connection: SSL.Connection) -> Any:
     return bio
 
 
-def use_certificate(connection: SSL.Connection, certificate: Any, key: Any) -> bool:
+def use_certificate(
+    connection: SSL.Connection, certificate: crypto.X509, key: crypto.PKey
+) -> bool:
     """Present this certificate; False = refused, the reason is in the error queue.
 
-    Args:
-        connection: Connection that has not started its handshake.
-        certificate: ``X509 *``, stays owned by the caller.
-        key: ``EVP_PKEY *``, stays owned by the caller.
+    pyOpenSSL's own methods convert both anew for every connection.
     """
     ssl = connection._ssl  # noqa: SLF001 - see handles
     return bool(
-        _lib.SSL_use_certificate(ssl, certificate) and _lib.SSL_use_PrivateKey(ssl, key)
+        _lib.SSL_use_certificate(ssl, certificate._x509)  # noqa: SLF001 - see handles
+        and _lib.SSL_use_PrivateKey(ssl, key._pkey)  # noqa: SLF001 - see handles
     )
 
 
