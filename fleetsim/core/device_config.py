@@ -61,6 +61,7 @@ class DeviceConfig:
         extension: Log file extension that follows from compression and encryption:
             ``MF4``, ``MFC``, ``MFE`` or ``MFM``.
         log_meta: Text that the device copies to device.json.
+        network: ``wifi`` (CANedge2) or ``cellular`` (CANedge3).
     """
 
     scheme: str = ""
@@ -82,6 +83,7 @@ class DeviceConfig:
     cyclic: bool | None = None
     extension: str = ""
     log_meta: str = ""
+    network: str = ""
 
     @property
     def is_blank(self) -> bool:
@@ -148,6 +150,7 @@ def parse(data: bytes, where: str = "configuration") -> DeviceConfig:
             _META,
             "at most 30 letters, digits, ; and spaces",
         ),
+        network=next((kind for kind in ("wifi", "cellular") if kind in connect), ""),
     )
     if reader.problems:
         raise InputError(reader.problems)
@@ -161,10 +164,12 @@ def _json_object(data: bytes, where: str) -> Mapping[str, Any]:
     try:
         content = json.loads(data)
     except json.JSONDecodeError as exc:
+        # Without its cause: that exception carries the whole text, secrets included.
         place = f"{where}:{exc.lineno}"
-        raise InputError(Problem(place, f"not JSON: {exc.msg}")) from exc
+        raise InputError(Problem(place, f"not JSON: {exc.msg}")) from None
     except (ValueError, RecursionError) as exc:  # not UTF-8, huge numbers, nesting
-        raise InputError(Problem(where, f"not JSON: {exc}")) from exc
+        what = f"not JSON: {type(exc).__name__}"
+        raise InputError(Problem(where, what)) from None
     if not isinstance(content, dict):
         raise InputError(Problem(where, "a device configuration is a JSON object"))
     return content
