@@ -1,0 +1,63 @@
+"""``fleetsim report``: make the summary of a run again, from its folder alone."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fleetsim.exceptions import FleetsimError
+from fleetsim.recording.run_folder import latest_run
+from fleetsim.report.summary import write_summary
+from fleetsim.report.terminal import make_console, print_summary
+
+LATEST = "latest"
+
+
+def report_command(
+    run: Annotated[
+        str,
+        typer.Argument(help="Run folder, its name below --results, or 'latest'."),
+    ] = LATEST,
+    *,
+    results: Annotated[
+        Path,
+        typer.Option(help="Folder of all runs.", envvar="FLEETSIM_RESULTS"),
+    ] = Path("results"),
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print summary.json instead of text.")
+    ] = False,
+) -> None:
+    """Summarise a run again: finished, interrupted or killed.
+
+    Exit code 99 when the run failed, 2 when there is no such run, otherwise 0: an
+    interrupted run is reported, not judged.
+    """
+    try:
+        folder = find_run(run, results)
+        summary = write_summary(folder)
+    except FleetsimError as exc:
+        typer.echo(str(exc), err=True)
+        raise typer.Exit(exc.exit_code) from exc
+    if as_json:
+        json.dump(summary, sys.stdout, indent=2, ensure_ascii=False)
+        sys.stdout.write("\n")
+    else:
+        console = make_console(sys.stdout)
+        print_summary(summary, console)
+        console.print(f"Folder: {folder}", soft_wrap=True)
+    if summary["verdict"] in {"failed", "invalid"}:
+        raise typer.Exit(99)
+
+
+def find_run(run: str, results: Path) -> Path:
+    """Find a run folder by path, by name or as the latest.
+
+    Raises:
+        InputError: If ``latest`` is asked for and there is no run.
+    """
+    if run == LATEST:
+        return latest_run(results)
+    path = Path(run)
+    return path if path.is_dir() or not (results / run).is_dir() else results / run

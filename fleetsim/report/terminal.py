@@ -1,0 +1,229 @@
+"""Terminal: the summary as people read it, first line first.
+
+Everything printed comes from ``summary.json``. Without a terminal (a pipe, a file, CI)
+it is plain text; ``NO_COLOR`` is honoured; a terminal that knows only ASCII gets ASCII.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TextIO
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_VERDICTS: Final = {
+    "passed": ("PASSED", "bold green"),
+    "failed": ("FAILED", "bold red"),
+    "invalid": ("INVALID", "bold red"),
+    "interrupted": ("INTERRUPTED", "bold yellow"),
+}
+_PLAIN_WIDTH: Final = 100
+_QUANTILES: Final = (
+    ("p50", "p50_ms"),
+    ("p90", "p90_ms"),
+    ("p99", "p99_ms"),
+    ("p99.9", "p999_ms"),
+    ("max", "max_ms"),
+)
+_MEANINGS: Final = {
+    "total": "total (service time)",
+    "response": "response (from plan)",
+}
+
+
+def make_console(file: TextIO) -> Console:
+    """Make a console that prints texts as they are, without markup."""
+    return Console(
+        file=file,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        width=None if file.isatty() else _PLAIN_WIDTH,
+    )
+
+
+def print_summary(summary: Mapping[str, Any], console: Console) -> None:
+    """Print a summary.
+
+    Args:
+        summary: As :func:`fleetsim.report.summary.build_summary` makes it.
+        console: Where to; see :func:`make_console`.
+    """
+    console.print(_verdict(summary))
+    console.print(_uploads(summary))
+    if summary["detail"]:
+        console.print(f"It ended with: {summary['detail']}")
+    console.print(f"Profiles: {', '.join(summary['profiles']) or 'unknown'}")
+    for title, table in (
+        ("Latency", _latency(summary)),
+        ("Operations", _operations(summary)),
+        ("Failures", _counts(summary["failures"], "kind", "attempts")),
+        (
+            "Cipher groups of last success",
+            _counts(summary["cipher_groups"], "group", "devices"),
+        ),
+        ("Cipher suites", _counts(summary["cipher_suites"], "suite", "handshakes")),
+        ("Devices", _counts(summary["devices"]["by_state"], "state", "devices")),
+        ("Cohorts", _cohorts(summary)),
+        ("Thresholds", _thresholds(summary, console)),
+    ):
+        if table.row_count:
+            console.print()
+            console.print(title, style="bold")
+            console.print(table)
+    console.print()
+    console.print(_generator(summary))
+
+
+def _verdict(summary: Mapping[str, Any]) -> Text:
+    word, style = _VERDICTS[summary["verdict"]]
+    line = Text.assemble((word, style), f" {summary['scenario']}: ")
+    line.append(
+        f"{summary['devices']['total']:,} devices, "
+        f"{summary['uploads']['acknowledged']:,} uploads acknowledged "
+        f"in {summary['seconds']:.1f} s"
+    )
+    generator = summary["generator"]
+    if generator is not None and generator["saturated"]:
+        line.append("; ")
+        line.append("generator saturated", style="bold red")
+        line.append(": times are the generator's, not the target's")
+    if summary["unclassified"]:
+        line.append(f"; {summary['unclassified']:,} failures without a kind")
+    return line
+
+
+def _uploads(summary: Mapping[str, Any]) -> Text:
+    uploads, audit = summary["uploads"], summary["audit"]
+    acknowledged = uploads["acknowledged"]
+    if audit is None or not audit["checked"]:
+        why = f": {audit['reason']}" if audit and audit["reason"] else ""
+        return Text(f"acknowledged {acknowledged:,}; the bucket was not checked{why}")
+    late = f" ({audit['late']:,} more arrived unacknowledged)" if audit["late"] else ""
+    if not uploads["unaccounted"]:
+        size_only = (
+            f"; {audit['size_only']:,} compared by size only (ETag is no MD5)"
+            if audit["size_only"]
+            else ""
+        )
+        return Text(
+            f"acknowledged {acknowledged:,} = stored {audit['stored']:,}"
+            f"{late}{size_only}",
+            style="green",
+        )
+    parts = [
+        f"{audit[name]:,} {words}"
+        for name, words in (
+            ("missing", "missing"),
+            ("wrong_size", "of wrong size"),
+            ("wrong_etag", "of wrong content"),
+            ("unexplained", "that nobody sent"),
+        )
+        if audit[name]
+    ]
+    return Text(
+        f"acknowledged {acknowledged:,} but stored {audit['stored']:,}: "
+        f"{', '.join(parts)}; for example {audit['examples'][0]}{late}",
+        style="red",
+    )
+
+
+def _latency(summary: Mapping[str, Any]) -> Table:
+    table = _table("phase", "count", *(name for name, _ in _QUANTILES))
+    for phase, figures in summary["latency"].items():
+        if figures["count"]:
+            table.add_row(
+                _MEANINGS.get(phase, phase),
+                f"{figures['count']:,}",
+                *(_time(figures[key]) for _, key in _QUANTILES),
+            )
+    return table
+
+
+def _operations(summary: Mapping[str, Any]) -> Table:
+    table = _table("operation", "attempts", "ok", "failed", "per operation", "p99")
+    for operation, figures in summary["operations"].items():
+        amplification = figures.get("amplification")
+        table.add_row(
+            operation,
+            f"{figures['attempts']:,}",
+            f"{figures['ok']:,}",
+            f"{figures['failed']:,}",
+            "" if amplification is None else f"{amplification:.2f}",
+            _time(figures["service"]["p99_ms"]),
+        )
+    return table
+
+
+def _cohorts(summary: Mapping[str, Any]) -> Table:
+    table = _table(
+        "cohort", "devices", "uploads", "failures", "groups", "response p50", "p99"
+    )
+    for name, figures in summary["cohorts"].items():
+        response = figures["latency"]["response"]
+        groups = figures["cipher_groups"]
+        table.add_row(
+            name,
+            f"{figures['devices']['total']:,}",
+            f"{figures['uploads']['acknowledged']:,}",
+            f"{sum(figures['failures'].values()):,}",
+            ", ".join(f"{group}: {count:,}" for group, count in groups.items()),
+            _time(response["p50_ms"]),
+            _time(response["p99_ms"]),
+        )
+    return table
+
+
+def _thresholds(summary: Mapping[str, Any], console: Console) -> Table:
+    is_unicode = console.encoding.lower().startswith("utf")
+    good, bad = ("\N{CHECK MARK}", "\N{BALLOT X}") if is_unicode else ("ok", "FAILED")
+    table = _table("", "threshold", "measured")
+    for threshold in summary["thresholds"]:
+        is_ok = threshold["ok"]
+        value = threshold["value"]
+        table.add_row(
+            Text(good if is_ok else bad, style="green" if is_ok else "red"),
+            Text(threshold["expression"]),
+            Text(threshold["reason"] if value is None else f"{value:,.6g}"),
+        )
+    return table
+
+
+def _counts(counts: Mapping[str, int], what: str, unit: str) -> Table:
+    table = _table(what, unit)
+    for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        table.add_row(name, f"{count:,}")
+    return table
+
+
+def _generator(summary: Mapping[str, Any]) -> Text:
+    generator = summary["generator"]
+    if generator is None:
+        return Text("Generator: the run ended before it judged itself")
+    line = (
+        f"Generator: {generator['cpu_ratio']:.0%} of one core, "
+        f"{generator['late_starts']:,} of {generator['starts']:,} starts late, "
+        f"start lag p99 {_time(generator['start_lag_p99_ms'])}, "
+        f"loop lag p99 {_time(generator['loop_lag_p99_ms'])}"
+    )
+    reasons: Iterable[str] = generator["reasons"]
+    return Text("\n".join((line, *(f"  {reason}" for reason in reasons))))
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for number, name in enumerate(columns):
+        is_text = number == 0 or name in {"threshold", "measured", "groups"}
+        table.add_column(name, justify="left" if is_text else "right", overflow="fold")
+    return table
+
+
+def _time(ms: float | None) -> str:
+    if ms is None:
+        return "-"
+    if ms >= 10_000:
+        return f"{ms / 1000:.1f} s"
+    if ms >= 1000:
+        return f"{ms / 1000:.2f} s"
+    return f"{ms:.0f} ms" if ms >= 100 else f"{ms:.3g} ms"
