@@ -29,10 +29,11 @@ MAX_INTERIM: Final = 16
 MAX_CHUNK_LINE_BYTES: Final = 1024
 
 _TCHAR: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]"  # RFC 9110 5.6.2
-_VALUE: Final = r"[^\x00-\x08\x0a-\x1f\x7f]"
+_VALUE: Final = r"[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]"
 
 _REQUEST_LINE = re.compile(rf"{_TCHAR}+ [!-~]+ HTTP/1\.1")
-_REQUEST_FIELD = re.compile(rf"{_TCHAR}+: {_VALUE}*")
+_NAME = re.compile(rf"{_TCHAR}+")
+_FIELD_VALUE = re.compile(rf"{_VALUE}*")
 _REQUEST_HEAD = re.compile(
     rf"{_TCHAR}++ [!-~]++ HTTP/1\.1\r\n(?:{_TCHAR}++: {_VALUE}*+\r\n)*+\r\n"
 )
@@ -62,20 +63,28 @@ def request_head(method: str, target: str, headers: Sequence[tuple[str, str]]) -
     lines = [f"{method} {target} HTTP/1.1"]
     lines += [f"{name}: {value}" for name, value in headers]
     head = "\r\n".join(lines) + "\r\n\r\n"
-    # The expression alone would take an injected "\r\nName: value" for a field of ours.
-    if head.count("\n") != len(lines) + 1 or _REQUEST_HEAD.fullmatch(head) is None:
-        raise InputError(_request_problems(lines))
+    # The expression alone would take an injected "\r\nName: value" for a field of ours,
+    # and a colon in a name for its end.
+    if (
+        head.count("\n") != len(lines) + 1
+        or _REQUEST_HEAD.fullmatch(head) is None
+        or ":" in "".join([name for name, _ in headers])
+    ):
+        raise InputError(_request_problems(lines[0], headers))
     return head.encode()
 
 
-def _request_problems(lines: Sequence[str]) -> Iterable[Problem]:
-    if _REQUEST_LINE.fullmatch(lines[0]) is None:
+def _request_problems(
+    request_line: str, headers: Sequence[tuple[str, str]]
+) -> Iterable[Problem]:
+    if _REQUEST_LINE.fullmatch(request_line) is None:
         yield Problem("request line", "method or target holds a forbidden character")
-    for line in lines[1:]:
-        if _REQUEST_FIELD.fullmatch(line) is None:
-            # The value may be a credential: the name has to do.
-            name = line.partition(":")[0]
-            yield Problem(f"header {name!r}", "holds a forbidden character")
+    for name, value in headers:
+        # The value may be a credential: the name has to do.
+        if _NAME.fullmatch(name) is None:
+            yield Problem(f"header {name!r}", "the name is not a token")
+        if _FIELD_VALUE.fullmatch(value) is None:
+            yield Problem(f"header {name!r}", "the value holds a control character")
 
 
 class _State(Enum):
