@@ -195,10 +195,28 @@ def test_reads_what_botocore_reads(code: str, message: str, declared: bool) -> N
 
 
 FRAGMENTS = st.sampled_from(
-    (
-        "<Error> <Code> </Code> <Message> </Message> </Error> <![CDATA[ ]]> <!-- -->"
-        " <? ?> &amp; &# x: < > & ; A"
-    ).split()
+    [
+        "<Error>",
+        "<Code>",
+        "</Code>",
+        "<Message>",
+        "</Message>",
+        "</Error>",
+        "<![CDATA[",
+        "]]>",
+        "<!--",
+        "-->",
+        "<?",
+        "?>",
+        "&amp;",
+        "&#",
+        "x:",
+        "<",
+        ">",
+        "&",
+        ";",
+        "A",
+    ]
 )
 
 
