@@ -94,10 +94,11 @@ def read_bundle_file(data: bytes) -> BundleFile:
     """
     if not data:
         return BundleFile(form=BundleForm.EMPTY, certificates=())
+    # A PEM file may begin with a comment, and a comment with "0", which is 0x30.
+    if _PEM_EDGE.search(data) and not _is_one_element(data):
+        return _read_pem(data)
     if data[:1] == b"\x30":
         return _read_der(data)
-    if _PEM_EDGE.search(data):
-        return _read_pem(data)
     if not data.strip():
         detail = "only white space; the file that clears all certificates has 0 bytes"
     else:
@@ -157,20 +158,18 @@ def _pem_blocks(data: bytes) -> Iterator[tuple[bytes, bytes | None]]:
     """Yield label and body of each block; the body of a damaged block is ``None``."""
     open_label: bytes | None = None
     body_start = 0
-    is_found = False
     for edge in _PEM_EDGE.finditer(data):
-        is_found = True
         is_begin, label = edge[1] == b"BEGIN", edge[2]
-        if open_label is not None:
-            if not is_begin and label == open_label:
-                yield label, data[body_start : edge.start()]
-                open_label = None
-                continue
-            yield open_label, None
+        if not is_begin and label == open_label:
+            yield label, data[body_start : edge.start()]
+            open_label = None
+            continue
+        if open_label is not None or not is_begin:
+            yield open_label or label, None
         open_label = label if is_begin else None
         body_start = edge.end()
-    if open_label is not None or not is_found:
-        yield open_label or b"first", None
+    if open_label is not None:
+        yield open_label, None
 
 
 def _armour_removed(body: bytes) -> bytes | None:
@@ -192,8 +191,6 @@ def _read_der(data: bytes) -> BundleFile:
     except _NotDerError as exc:
         if data[:2] == b"\x30\x80":
             return _read_ber_pkcs7(data)
-        if _PEM_EDGE.search(data):  # a comment before the first block starts with 0
-            return _read_pem(data)
         return _unreadable(f"damaged or cut off: {exc}")
     if not is_pkcs7:
         return BundleFile(
@@ -232,6 +229,14 @@ def _element(data: bytes, at: int, limit: int) -> _Element:
         missing = start + length - limit
         raise _NotDerError(f"{missing} bytes are missing after byte {limit}")
     return _Element(data[at], start, start + length)
+
+
+def _is_one_element(data: bytes) -> bool:
+    try:
+        outer = _element(data, 0, len(data))
+    except _NotDerError:
+        return False
+    return outer.tag == _SEQUENCE and outer.end == len(data)
 
 
 def _expect(data: bytes, at: int, limit: int, tag: int, what: str) -> _Element:
