@@ -195,6 +195,9 @@ def from_openssl_errors(errors: Sequence[OpensslError], verify_code: int) -> Fai
             return verify(
                 tls_names.verify_name_of(verify_code or 1), verify_text(verify_code)
             )
+        if error.reason == tls_names.PEER_DID_NOT_RETURN_A_CERTIFICATE:
+            # A server's verdict that no X509_V_ERR_ name exists for.
+            return verify("no_peer_certificate", text)
         if error.reason in tls_names.NO_SHARED_CIPHER:
             return Failure(Kind.TLS_NO_SHARED_CIPHER, Phase.TLS, text)
         if error.reason in tls_names.OWN_CERTIFICATE:

@@ -109,6 +109,7 @@ def verify_name_of(code: int) -> str:
 
 
 CERTIFICATE_VERIFY_FAILED: Final = 134
+PEER_DID_NOT_RETURN_A_CERTIFICATE: Final = 199
 UNEXPECTED_EOF_WHILE_READING: Final = 294
 
 NO_SHARED_CIPHER: Final = frozenset(
