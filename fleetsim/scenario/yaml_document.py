@@ -89,13 +89,18 @@ def read_yaml(text: str, where: str) -> Document:
     except yaml.reader.ReaderError as exc:
         line = text.count("\n", 0, exc.position) + 1
         raise InputError(
-            Problem(f"{where}:{line}", f"not YAML: character {exc.character!r}")
+            Problem(f"{where}:{line}", f"not YAML: character {_codepoint(exc.character)}")
         ) from None
     builder = _Builder(where)
     data = builder.value(root, (), 0) if root is not None else None
     if builder.problems:
         raise InputError(builder.problems)
     return Document(data, builder.lines)
+
+
+def _codepoint(character: object) -> str:
+    # The reader gives a number or, for bytes, something printable.
+    return f"U+{character:04X}" if isinstance(character, int) else repr(character)
 
 
 def _check_depth(text: str, where: str) -> None:
