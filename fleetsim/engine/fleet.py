@@ -23,6 +23,7 @@ from fleetsim.engine.clock import Alarm, Alarms, MonotonicClock
 from fleetsim.engine.driver import Driver
 from fleetsim.engine.health import HealthMonitor
 from fleetsim.engine.pacing import Limiter
+from fleetsim.exceptions import RecordingError
 from fleetsim.recording.record import Record
 from fleetsim.scenario.plan import DevicePlan
 from fleetsim.transport.base import ClientIdentity
@@ -204,8 +205,11 @@ class Fleet:
         self._health.started(lag_ns)
 
     def record(self, record: Record) -> None:
-        """Take a finished attempt."""
-        self._sink.add(record)
+        """Take a finished attempt; a disk that refuses it ends the run."""
+        try:
+            self._sink.add(record)
+        except RecordingError as error:
+            self._fail(error)
 
     def stopped(self, driver: Driver) -> None:  # noqa: ARG002 - the protocol names who
         """A device has nothing more to do."""
@@ -236,13 +240,13 @@ class Fleet:
                 await self._live(group)
                 ticker.cancel()
                 prober.cancel()
-        except* asyncio.CancelledError:
-            self._ending = Ending.INTERRUPTED
+        except ExceptionGroup as errors:
+            self._fail(errors.exceptions[0])
         finally:
             loop.set_exception_handler(previous_handler)
-        self._sink.flush()
         if self._first_error is not None:
             raise self._first_error
+        self._sink.flush()
         return self._ending
 
     def _build(self, loop: asyncio.AbstractEventLoop, group: asyncio.TaskGroup) -> None:
@@ -346,7 +350,11 @@ class Fleet:
         """Once a second: write records, sample the CPU, tell who watches."""
         while True:
             await asyncio.sleep(1.0)
-            self._sink.flush()
+            try:
+                self._sink.flush()
+            except RecordingError as error:
+                self._fail(error)
+                return
             if self._stage is Stage.LOAD:
                 self._health.sample_cpu()
             if self._on_tick is not None:
@@ -364,12 +372,16 @@ class Fleet:
     ) -> None:
         """A callback raised: a bug. End the run and let it surface."""
         error = context.get("exception")
+        self._fail(
+            error
+            if isinstance(error, BaseException)
+            else RuntimeError(str(context.get("message")))
+        )
+
+    def _fail(self, error: BaseException) -> None:
+        """End the run at once; the first error is raised in the end."""
         if self._first_error is None:
-            self._first_error = (
-                error
-                if isinstance(error, BaseException)
-                else RuntimeError(str(context.get("message")))
-            )
+            self._first_error = error
         self._load_over.set()
         self._stop_now.set()
 

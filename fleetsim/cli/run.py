@@ -1,0 +1,126 @@
+"""``fleetsim run``: run a scenario and print its verdict."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from fleetsim.cli.progress import Progressing
+from fleetsim.cli.scenario_files import find_scenario
+from fleetsim.profiles.catalog import load
+from fleetsim.report.summary import exit_code
+from fleetsim.report.terminal import make_console, print_summary
+from fleetsim.runner.run import RunOptions, Watcher, run_plan
+from fleetsim.scenario.parse import parse_scenario
+from fleetsim.scenario.plan import make_plan
+
+
+def run_command(
+    scenario: Annotated[
+        str, typer.Argument(help="Scenario file, or the name of a library scenario.")
+    ],
+    *,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="PATH=VALUE",
+            help="Replace one value, e.g. --set 'cohorts[ordinary].count=50'. "
+            "May be given several times.",
+            envvar="FLEETSIM_SET",
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Replace the scenario's seed.", envvar="FLEETSIM_SEED"),
+    ] = None,
+    results: Annotated[
+        Path,
+        typer.Option(help="Folder of all runs.", envvar="FLEETSIM_RESULTS"),
+    ] = Path("results"),
+    create_bucket: Annotated[
+        bool,
+        typer.Option(
+            "--create-bucket",
+            help="Make the bucket of a real target when it is missing.",
+            envvar="FLEETSIM_CREATE_BUCKET",
+        ),
+    ] = False,
+    check_truth: Annotated[
+        bool,
+        typer.Option(
+            "--truth-check/--no-truth-check",
+            help="List the bucket at the end and compare it with what the devices "
+            "were told.",
+            envvar="FLEETSIM_TRUTH_CHECK",
+        ),
+    ] = True,
+    source_address: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Local address to dial from; several are used in turn.",
+            envvar="FLEETSIM_SOURCE_ADDRESS",
+        ),
+    ] = None,
+    pin: Annotated[
+        bool,
+        typer.Option(
+            "--pin",
+            help="Keep the generator on the first allowed core and the lab on the last.",
+            envvar="FLEETSIM_PIN",
+        ),
+    ] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet", "-q", help="No progress on stderr.", envvar="FLEETSIM_QUIET"
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Print summary.json on stdout.", envvar="FLEETSIM_JSON"
+        ),
+    ] = False,
+) -> None:
+    """Run a scenario: start its lab or use its target, upload, check, judge.
+
+    The first Ctrl-C ends the load and drains, the second stops at once; both keep
+    what was recorded and end with exit code 130.
+
+    Examples:
+      fleetsim run quickstart
+      fleetsim run my.yaml --set duration=2m --json
+    """
+    path = find_scenario(scenario)
+    parsed = parse_scenario(
+        path.read_text(encoding="utf-8"),
+        str(path),
+        lambda name: load(name, path.parent).profile,
+        settings or [],
+    )
+    plan = make_plan(parsed, lambda name: load(name, path.parent).profile, seed)
+    options = RunOptions(
+        results=results,
+        base_folder=path.parent,
+        scenario=parsed.to_data(),
+        create_bucket=create_bucket,
+        check_truth=check_truth,
+        source_addresses=tuple(source_address or ()),
+        pin=pin,
+    )
+    watcher = Watcher() if quiet else Progressing(plan, sys.stderr)
+    folder, summary = uvloop.run(run_plan(plan, options, watcher))
+    if as_json:
+        json.dump(summary, sys.stdout, indent=2, ensure_ascii=False)
+        sys.stdout.write("\n")
+    else:
+        console = make_console(sys.stdout)
+        print_summary(summary, console)
+        console.print(f"Folder: {folder}", soft_wrap=True)
+    code = exit_code(summary)
+    if code:
+        raise typer.Exit(code)

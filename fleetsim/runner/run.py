@@ -1,0 +1,295 @@
+"""Run: one scenario from its plan to its verdict.
+
+::
+
+    limits ─► target up ─► bindings ─► run folder ─► fleet ─► records ─► truth check
+                                                                   └─► summary, verdict
+
+Nothing is written before the target has proved usable. From the first record on the
+folder tells the truth about the run, also when it is killed.
+"""
+
+import asyncio
+import os
+import resource
+import secrets
+import signal
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fleetsim.core.outcomes import AuditOutcome
+from fleetsim.core.payload import PayloadBlock
+from fleetsim.engine.fleet import CohortBinding, Ending, Fleet, Progress, Timing
+from fleetsim.exceptions import FleetsimError, InputError, Problem, TargetError
+from fleetsim.pki.authority import Authority
+from fleetsim.pki.folder import load_folder
+from fleetsim.recording.ledger import Ledger
+from fleetsim.recording.outcomes import write_audit, write_devices, write_generator
+from fleetsim.recording.recorder import Recorder, Snapshot
+from fleetsim.recording.run_folder import RunFolder, RunOutcome, RunStart
+from fleetsim.report.summary import write_summary
+from fleetsim.runner.bindings import RefusedBundle, bind
+from fleetsim.runner.sites import Target, open_target
+from fleetsim.scenario.plan import Plan
+from fleetsim.target.audit import audit
+
+FILES_BESIDE_CONNECTIONS = 64
+"""Descriptors of the process that are not device connections."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How to run a plan.
+
+    Attributes:
+        results: Folder of all runs.
+        base_folder: Folder that relative paths of the scenario refer to.
+        scenario: The resolved scenario, for the manifest; holds no secret.
+        create_bucket: Make a missing bucket on a real target.
+        check_truth: Compare the bucket with what the devices were told at the end.
+        source_addresses: Local addresses to dial from; empty = any.
+        pin: Generator on the first allowed core, lab on the last.
+    """
+
+    results: Path
+    base_folder: Path
+    scenario: Mapping[str, Any]
+    create_bucket: bool = False
+    check_truth: bool = True
+    source_addresses: tuple[str, ...] = ()
+    pin: bool = False
+
+
+class Watcher:
+    """Somebody who watches a run; every method may be overridden."""
+
+    def started(self, folder: Path, target: str) -> None:
+        """The fleet is about to start."""
+
+    def bundle_refused(self, refused: RefusedBundle) -> None:
+        """The devices of a cohort did not load their trust bundle whole."""
+
+    def ticked(self, progress: Progress, snapshot: Callable[[], Snapshot]) -> None:
+        """Another second went by; ``snapshot`` gives the running totals."""
+
+    def ended(self, ending: Ending) -> None:
+        """The fleet has ended; the truth check follows."""
+
+
+async def run_plan(
+    plan: Plan, options: RunOptions, watcher: Watcher
+) -> tuple[Path, dict[str, Any]]:
+    """Run a plan.
+
+    Args:
+        plan: What to run.
+        options: How.
+        watcher: Told about the progress.
+
+    Returns:
+        The run folder and the summary.
+
+    Raises:
+        InputError: Something named by the scenario or the options cannot be used.
+        TargetError: The target cannot be used.
+        RecordingError: The run folder cannot be written.
+    """
+    raise_file_limit(plan)
+    lab_cpu = _pin() if options.pin else None
+    with tempfile.TemporaryDirectory(prefix="fleetsim-") as scratch:
+        now = datetime.now(UTC)
+        authorities = _authorities(plan, options.base_folder)
+        async with open_target(
+            plan,
+            work_folder=Path(scratch),
+            base_folder=options.base_folder,
+            now=now,
+            lab_cpu=lab_cpu,
+            create_bucket=options.create_bucket,
+        ) as target:
+            return await _run_on(plan, options, watcher, target, authorities)
+
+
+async def _run_on(
+    plan: Plan,
+    options: RunOptions,
+    watcher: Watcher,
+    target: Target,
+    authorities: Mapping[str, Authority],
+) -> tuple[Path, dict[str, Any]]:
+    started = datetime.now(UTC)
+    bindings, refused = bind(
+        plan,
+        target.sites,
+        kit=target.kit,
+        authorities=authorities,
+        base_folder=options.base_folder,
+        now=started,
+    )
+    folder = RunFolder.create(
+        options.results, plan.name, started, lambda: secrets.token_hex(3)
+    )
+    folder.begin(
+        RunStart(
+            scenario_name=plan.name,
+            scenario=options.scenario,
+            plan_digest=plan.digest,
+            seed=plan.seed,
+            warm_up_ns=plan.warm_up_ns,
+            duration_ns=plan.duration_ns,
+            thresholds=tuple(each.expression for each in plan.thresholds),
+            devices=len(plan.devices),
+        ),
+        started,
+    )
+    try:
+        for each in refused:
+            watcher.bundle_refused(each)
+            folder.note(
+                "bundle_refused",
+                planned_ns=0,
+                actual_ns=0,
+                cohort=each.cohort,
+                refusals=[
+                    f"{refusal.certificate}: {refusal.rule}: {refusal.detail}"
+                    for refusal in each.refusals
+                ],
+            )
+        watcher.started(folder.path, _place(target))
+        ending = await _drive(plan, options, watcher, bindings, folder)
+        watcher.ended(ending)
+        outcome = AuditOutcome(checked=False, reason="switched off")
+        if options.check_truth:
+            outcome = await _check_truth(plan, target, folder.path, started)
+        write_audit(folder.path, outcome)
+        folder.end(
+            RunOutcome.COMPLETED
+            if ending is Ending.COMPLETED
+            else RunOutcome.INTERRUPTED,
+            datetime.now(UTC),
+        )
+    except FleetsimError as error:
+        folder.end(RunOutcome.ERROR, datetime.now(UTC), detail=str(error))
+        raise
+    return folder.path, write_summary(folder.path)
+
+
+async def _drive(
+    plan: Plan,
+    options: RunOptions,
+    watcher: Watcher,
+    bindings: list[CohortBinding],
+    folder: RunFolder,
+) -> Ending:
+    """Run the fleet and write what it leaves behind."""
+    fleet: Fleet | None = None
+
+    def now_ns() -> int:
+        return fleet.now_ns() if fleet is not None else 0
+
+    with Recorder(
+        folder.path,
+        now_ns,
+        warm_up_ns=plan.warm_up_ns,
+        started_unix_s=datetime.now(UTC).timestamp(),
+    ) as recorder:
+        fleet = Fleet(
+            plan.devices,
+            bindings,
+            timing=Timing(duration_ns=plan.duration_ns, drain_ns=plan.drain_ns),
+            in_flight=plan.in_flight,
+            sink=recorder,
+            source_addresses=options.source_addresses,
+            on_tick=lambda progress: watcher.ticked(progress, recorder.snapshot),
+        )
+        with _signals(fleet.interrupt):
+            ending = await fleet.run()
+        recorder.finish()
+        write_devices(folder.path, fleet.outcomes())
+        write_generator(folder.path, fleet.health())
+    return ending
+
+
+async def _check_truth(
+    plan: Plan, target: Target, folder: Path, started: datetime
+) -> AuditOutcome:
+    """Compare the bucket with the records; a target that is gone is no crash."""
+    try:
+        return await audit(
+            target.control,
+            Ledger(folder),
+            PayloadBlock(seed=plan.seed),
+            started=started,
+        )
+    except TargetError as error:
+        return AuditOutcome(checked=False, reason=str(error))
+
+
+def _authorities(plan: Plan, base_folder: Path) -> dict[str, Authority]:
+    """Device authorities of the PKI folders that cohorts name; problems at once."""
+    found: dict[str, Authority] = {}
+    problems: list[Problem] = []
+    for name in dict.fromkeys(cohort.client_pki for cohort in plan.cohorts):
+        if not name:
+            continue
+        try:
+            found[name] = load_folder(base_folder / name).device_authority
+        except InputError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise InputError(problems)
+    return found
+
+
+def _place(target: Target) -> str:
+    endpoint = target.sites[0].endpoint
+    kind = "lab" if target.lab is not None else "endpoint"
+    return f"{kind} {endpoint.scheme}://{endpoint.host}:{endpoint.port}"
+
+
+def raise_file_limit(plan: Plan) -> None:
+    """Raise the limit of open files to what the plan needs.
+
+    Raises:
+        InputError: The hard limit is too low; says what to do.
+    """
+    needed = plan.needs.file_descriptors + FILES_BESIDE_CONNECTIONS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft >= needed or soft == resource.RLIM_INFINITY:
+        return
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise InputError(
+            Problem(
+                "open files",
+                f"the run may need {needed}, the hard limit is {hard}: raise it "
+                f"(ulimit -Hn {needed}) or lower limits.in_flight",
+            )
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def _pin() -> int | None:
+    """Pin this process to the first allowed core; return the last for the lab."""
+    allowed = sorted(os.sched_getaffinity(0))
+    if len(allowed) < 2:
+        return None
+    os.sched_setaffinity(0, {allowed[0]})
+    return allowed[-1]
+
+
+@contextmanager
+def _signals(interrupt: Callable[[], None]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    handled = (signal.SIGINT, signal.SIGTERM)
+    for number in handled:
+        loop.add_signal_handler(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in handled:
+            loop.remove_signal_handler(number)
