@@ -106,6 +106,7 @@ _ALERT_OF_VERDICT: Final = MappingProxyType(
         "cert_signature_failure": "decrypt_error",
         "crl_signature_failure": "decrypt_error",
         "invalid_purpose": "unsupported_certificate",
+        "no_peer_certificate": "certificate_required",
         **dict.fromkeys(
             (
                 "unable_to_get_issuer_cert",

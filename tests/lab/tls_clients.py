@@ -20,7 +20,8 @@ from fleetsim.transport.tls_context import ClientContexts
 from fleetsim.transport.tls_pump import TlsPump
 from fleetsim.transport.tls_server import ServerCertificate, ServerTls
 
-NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+# Servers judge client certificates at the real time.
+NOW = datetime.now(UTC).replace(microsecond=0)
 UNIX_S = int(NOW.timestamp())
 YEAR_S = 365 * 86_400.0
 VALID = Validity.lasting(NOW, 2 * YEAR_S, starts_in_s=-YEAR_S)
@@ -104,6 +105,12 @@ def client_connection(
         identity=None if leaf is None else identity(leaf),
         session=session,
     )
+
+
+async def turn_until(condition: Callable[[], object]) -> None:
+    """Let the loop turn until something holds; the test's timeout bounds it."""
+    while not condition():  # noqa: ASYNC110 - state of others, nobody sets an event
+        await asyncio.sleep(0)
 
 
 class PumpClient(asyncio.Protocol):

@@ -1,0 +1,305 @@
+"""Lab server: store, S3 endpoint and fronts in one event loop.
+
+Used in the foreground by ``fleetsim lab`` and, behind :mod:`fleetsim.lab.control`, as the
+lab's own process.
+"""
+
+import asyncio
+import errno
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aiohttp import web
+
+from fleetsim.core.settings import Credentials
+from fleetsim.exceptions import InputError, Problem
+from fleetsim.lab.handshake_log import HandshakeEntry
+from fleetsim.lab.loop_lag import LoopLag
+from fleetsim.lab.object_store import MemoryStore, ObjectStore
+from fleetsim.lab.s3_app import SERVER_OPTIONS, RequestLog, S3Service, S3Settings
+from fleetsim.lab.settings import (
+    FrontSettings,
+    LabAddress,
+    LabSettings,
+    StoreSettings,
+    TlsSettings,
+)
+from fleetsim.lab.tls_files import load_tls
+from fleetsim.lab.tls_front import FrontLimits, TlsFront
+from fleetsim.transport.tls_server import ServerContext, ServerTls
+
+
+@dataclass(slots=True)
+class _Front:
+    settings: FrontSettings
+    http: web.Server
+    front: TlsFront
+
+
+class LabServer:
+    """A lab inside the running event loop.
+
+    Args:
+        settings: What to serve.
+        clock: Wall clock, seconds since 1970: request times are judged by it.
+
+    Raises:
+        InputError: Buckets, region, credentials or the store cannot be used.
+    """
+
+    def __init__(self, settings: LabSettings, *, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._fronts: dict[str, _Front] = {}
+        self._requests = _Requests()
+        self._store = _store(settings.store)
+        self._service = S3Service(
+            S3Settings(
+                credentials=tuple(each.credentials() for each in settings.credentials),
+                buckets=settings.buckets,
+                region=settings.region,
+                base_hosts=settings.virtual_hosts,
+            ),
+            self._store,
+            clock,
+            self._requests.note,
+        )
+        self._lag = LoopLag(asyncio.get_running_loop())
+        self._started_s = time.monotonic()
+        self._cpu_at_start_s = time.process_time()
+
+    async def start(self) -> LabAddress:
+        """Read every file, then bind every front; all or nothing.
+
+        Raises:
+            InputError: With every unusable file, setting and address.
+        """
+        tls = _load_all(
+            (front.name, front.tls)
+            for front in self._settings.fronts
+            if front.tls is not None
+        )
+        problems: list[Problem] = []
+        address = LabAddress({})
+        for settings in self._settings.fronts:
+            http = web.Server(
+                self._service.handle,
+                keepalive_timeout=settings.idle_timeout_s,
+                **SERVER_OPTIONS,
+            )
+            try:
+                front = TlsFront(
+                    tls.get(settings.name),
+                    http,
+                    clock=self._clock,
+                    limits=_limits(settings),
+                )
+                port = await front.start(settings.host, settings.port)
+            except InputError as exc:
+                problems.extend(exc.problems)
+            except OSError as exc:
+                problems.append(_bind_problem(settings, exc))
+            else:
+                self._fronts[settings.name] = _Front(settings, http, front)
+                address.fronts[settings.name] = (settings.host, port)
+        if problems:
+            await self.stop(0.0)
+            raise InputError(problems)
+        self._lag.start()
+        return address
+
+    async def stop(self, grace_s: float) -> None:
+        """Stop listening, finish requests under way, then close everything.
+
+        Args:
+            grace_s: Longest wait for requests under way, seconds.
+        """
+        self._lag.stop()
+        fronts = tuple(self._fronts.values())
+        for each in fronts:
+            each.front.close_listener()
+        for each in fronts:
+            each.http.pre_shutdown()
+        for each in fronts:
+            await each.http.shutdown(grace_s)
+            await each.front.stop(min(grace_s, each.front.limits.linger_s))
+
+    def swap_front(self, name: str, tls: TlsSettings) -> None:
+        """Use other TLS settings on one front, for new handshakes only.
+
+        Raises:
+            InputError: For an unknown or plain front or unusable settings; nothing has
+                changed then.
+        """
+        each = self._find(name)
+        each.front.swap(_load_all([(name, tls)])[name])
+        each.settings = each.settings.model_copy(update={"tls": tls})
+
+    def reload(self, name: str | None = None) -> tuple[str, ...]:
+        """Read the files of one front, or of all, again; returns the names reloaded.
+
+        Raises:
+            InputError: With every problem; nothing has changed then.
+        """
+        chosen = [self._find(name)] if name is not None else [*self._fronts.values()]
+        loaded = _load_all(
+            (each.settings.name, each.settings.tls)
+            for each in chosen
+            if each.settings.tls is not None
+        )
+        for front_name, tls in loaded.items():
+            self._fronts[front_name].front.swap(tls)
+        return tuple(loaded)
+
+    def close_connections(self, name: str | None = None) -> int:
+        """Reset the connections of one front, or of all; returns how many."""
+        chosen = [self._find(name)] if name is not None else [*self._fronts.values()]
+        return sum(each.front.close_connections() for each in chosen)
+
+    def handshakes(
+        self, name: str, after: int, limit: int
+    ) -> tuple[tuple[HandshakeEntry, ...], int]:
+        """Return remembered handshakes of one front, and how many there were in all.
+
+        Args:
+            name: The front.
+            after: Number of the last entry already seen, 0 = none.
+            limit: Most entries, oldest first.
+
+        Raises:
+            InputError: There is no such front.
+        """
+        log = self._find(name).front.handshakes
+        return log.after(after, limit), log.total
+
+    def add_credentials(self, credentials: Credentials) -> None:
+        """Accept credentials from now on; replaces those of the same access key."""
+        self._service.credentials.add(credentials)
+
+    def remove_credentials(self, access_key: str) -> None:
+        """Accept credentials no longer.
+
+        Raises:
+            InputError: They were not accepted before either.
+        """
+        if not self._service.credentials.remove(access_key):
+            raise InputError(Problem(f"access key {access_key}", "is not known here"))
+
+    def stats(self) -> dict[str, Any]:
+        """Return what the lab has done so far, as JSON values.
+
+        ``cpu_s`` is CPU time of the whole process since the lab was made, ``uptime_s``
+        the time that passed; their ratio is the share of one core.
+        """
+        return {
+            "uptime_s": round(time.monotonic() - self._started_s, 6),
+            "cpu_s": round(time.process_time() - self._cpu_at_start_s, 6),
+            "loop_lag": self._lag.figures(),
+            "requests": self._requests.figures(),
+            "store": {
+                "objects": sum(len(b.objects) for b in self._store.buckets.values()),
+                "bytes": self._store.used_bytes,
+            },
+            "fronts": {
+                name: {
+                    "live": each.front.live,
+                    **asdict(each.front.counters),
+                    "handshakes": each.front.handshakes.by_result(),
+                }
+                for name, each in self._fronts.items()
+            },
+        }
+
+    def _find(self, name: str) -> _Front:
+        each = self._fronts.get(name)
+        if each is None:
+            known = ", ".join(self._fronts) or "none"
+            raise InputError(Problem(f"front {name}", f"there is none; known: {known}"))
+        return each
+
+
+class _Requests:
+    """Counts requests by how they ended."""
+
+    def __init__(self) -> None:
+        self._statuses: Counter[int] = Counter()
+        self._errors: Counter[str] = Counter()
+        self._operations: Counter[str] = Counter()
+        self._received_bytes = 0
+        self._content_bytes = 0
+
+    def note(self, request: RequestLog) -> None:
+        """Count one request."""
+        self._statuses[request.status] += 1
+        self._operations[request.operation or "none"] += 1
+        if request.error_code:
+            self._errors[request.error_code] += 1
+        self._received_bytes += request.received_bytes
+        self._content_bytes += request.content_bytes
+
+    def figures(self) -> dict[str, Any]:
+        """Return the counts; status 0 stands for clients that went away."""
+        return {
+            "total": self._statuses.total(),
+            "by_status": {
+                str(key): self._statuses[key] for key in sorted(self._statuses)
+            },
+            "by_operation": dict(sorted(self._operations.items())),
+            "by_error": dict(sorted(self._errors.items())),
+            "received_bytes": self._received_bytes,
+            "content_bytes": self._content_bytes,
+        }
+
+
+def _store(settings: StoreSettings) -> ObjectStore:
+    return MemoryStore(settings.limit_bytes, keep_bodies=settings.keep_bodies)
+
+
+def _load_all(
+    settings: Iterable[tuple[str, TlsSettings]],
+) -> dict[str, ServerTls]:
+    """Read the files of several fronts; every problem names its front."""
+    loaded: dict[str, ServerTls] = {}
+    problems: list[Problem] = []
+    for name, tls in settings:
+        try:
+            loaded[name] = load_tls(tls)
+            # Unknown suites and the like only show when a context is built.
+            ServerContext(loaded[name])
+        except InputError as exc:
+            problems.extend(
+                Problem(f"front {name}: {problem.where}", problem.what)
+                for problem in exc.problems
+            )
+    if problems:
+        raise InputError(problems)
+    return loaded
+
+
+def _limits(settings: FrontSettings) -> FrontLimits:
+    return FrontLimits(
+        handshake_timeout_s=settings.handshake_timeout_s,
+        idle_timeout_s=settings.idle_timeout_s,
+        linger_s=settings.linger_s,
+        max_connections=settings.max_connections,
+    )
+
+
+def _bind_problem(settings: FrontSettings, exc: OSError) -> Problem:
+    where = f"front {settings.name}: {settings.host}:{settings.port}"
+    if isinstance(exc, socket.gaierror):
+        return Problem(where, f"no such host: {exc.strerror}")
+    match exc.errno:
+        case errno.EADDRINUSE:
+            what = "the port is in use by another program; choose another port"
+        case errno.EACCES:
+            what = "not allowed to bind this port; ports below 1024 need a privilege"
+        case errno.EADDRNOTAVAIL:
+            what = "this machine has no such address"
+        case _:
+            what = f"cannot listen there: {exc.strerror or exc}"
+    return Problem(where, what)
