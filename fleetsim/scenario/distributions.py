@@ -91,7 +91,7 @@ def parse_distribution(value: object, unit: Unit = Unit.DURATION) -> AnyDistribu
     if not isinstance(value, Mapping):
         return Fixed(_quantity(unit)(value))
     if len(value) != 1 or next(iter(value)) not in _KINDS:
-        raise ValueError(f"expected {_FORMS}, not {shown(dict(value))}")
+        raise ValueError(f"expected {_FORMS}, not a mapping with {_keys_of(value)}")
     kind, body = next(iter(value.items()))
     form = _Form(unit)
     made: AnyDistribution | None
@@ -104,6 +104,10 @@ def parse_distribution(value: object, unit: Unit = Unit.DURATION) -> AnyDistribu
     if form.problems or made is None:
         raise ValueError(f"{kind}: {'; '.join(form.problems)}")
     return made
+
+
+def _keys_of(value: Mapping[Any, Any]) -> str:
+    return shown(", ".join(str(key) for key in list(value)[:10]))
 
 
 def _quantity(unit: Unit) -> Callable[[object], float]:
@@ -128,7 +132,8 @@ class _Form:
     def uniform(self, body: object) -> Uniform | None:
         """``[low, high]``."""
         if not isinstance(body, Sequence) or isinstance(body, str) or len(body) != 2:
-            self.problems.append(f"expected [low, high], not {shown(body)}")
+            length = f" of {len(body)}" if isinstance(body, list) else ""
+            self.problems.append(f"expected [low, high], not {shown(body)}{length}")
             return None
         low, high = self._number("low", body[0]), self._number("high", body[1])
         if low is None or high is None:

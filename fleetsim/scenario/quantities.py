@@ -282,7 +282,16 @@ def _finite(value: float, expected: str) -> float:
 
 
 def shown(value: object) -> str:
-    """A value as an error message quotes it: bounded, on one line."""
+    """A value as an error message quotes it: bounded, on one line.
+
+    Of collections only the kind is told: nobody knows what is inside.
+    """
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if value is None or isinstance(value, bool):
+        return {None: "nothing", True: "true", False: "false"}[value]
     if isinstance(value, int) and abs(value) >= 10**30:
         return "a number of more than 30 digits"
     text = repr(value)

@@ -135,6 +135,7 @@ class Scenario(Part):
 def json_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of the scenario format."""
     schema = Scenario.model_json_schema(mode="validation")
+    schema["patternProperties"] = {"^x-": {"description": "The author's own."}}
     schema["oneOf"] = [{"required": ["lab"]}, {"required": ["target"]}]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
