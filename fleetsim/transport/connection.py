@@ -12,7 +12,7 @@ on everything runs in protocol callbacks. A connection reports to its
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum, auto, unique
-from typing import Protocol
+from typing import Protocol, cast
 
 from OpenSSL import SSL
 
@@ -152,11 +152,12 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TCP is up."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - loop contract
+        # uvloop's transports do not derive from asyncio's classes.
+        tcp = cast("asyncio.Transport", transport)
         if self._step is Step.GONE:
-            transport.abort()
+            tcp.abort()
             return
-        self._transport = transport
+        self._transport = tcp
         now_ns = self._now_ns()
         self.measures.tcp_ns = now_ns - self._since_ns
         if self._open_tls is None:
@@ -166,7 +167,7 @@ class Connection(asyncio.Protocol):
         self._enter(Phase.TLS, self._deadlines.handshake_s)
         self._pump = TlsPump(self._open_tls())
         self._pump.handshake()
-        self._flush(self._pump, transport)
+        self._flush(self._pump, tcp)
         if self._pump.failure is not None:
             self._handshake_failed(self._pump.failure)
 
