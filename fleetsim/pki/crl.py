@@ -13,9 +13,10 @@ from enum import StrEnum, unique
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from fleetsim.exceptions import InputError, Problem
+from fleetsim.exceptions import Problem
 from fleetsim.pki.authority import Authority
 from fleetsim.pki.certificates import Validity, authority_key_identifier
+from fleetsim.pki.problems import refuse
 
 
 @unique
@@ -72,7 +73,8 @@ def build_crl(
         validity: thisUpdate and nextUpdate; both in the past make an expired list.
 
     Raises:
-        InputError: For a negative number, an empty validity or a repeated serial.
+        InputError: For a negative number, an empty validity, a serial that is repeated or not
+            positive.
     """
     problems = []
     if number < 0:
@@ -85,8 +87,12 @@ def build_crl(
         for serial, count in counts.items()
         if count > 1
     )
-    if problems:
-        raise InputError(problems)
+    problems.extend(
+        Problem(f"serial {serial}", "must be positive")
+        for serial in counts
+        if serial < 1
+    )
+    refuse(problems)
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(authority.certificate.subject)

@@ -12,7 +12,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -160,7 +160,8 @@ def locked(folder: Path) -> Iterator[None]:
 class Additions:
     """New files of one command: all stay, or none when the command fails.
 
-    Use as a context manager; :meth:`write` returns the name relative to the folder.
+    Use as a context manager: :meth:`write` each file, then :meth:`commit` the index
+    that names them.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -176,10 +177,11 @@ class Additions:
             for path in self._created:
                 path.unlink(missing_ok=True)
             for folder in self._created_folders:
-                folder.rmdir()
+                with suppress(OSError):  # not empty: somebody else uses it
+                    folder.rmdir()
 
     def write(self, name: str, data: bytes, *, is_secret: bool = False) -> str:
-        """Create a file below the folder, its sub-folder (0700) too.
+        """Create a file below the folder, its sub-folder (0700) too; returns ``name``.
 
         Raises:
             InputError: When it exists or cannot be written.
@@ -194,3 +196,18 @@ class Additions:
             raise InputError(problem_of(path, exc)) from exc
         self._created.append(path)
         return name
+
+    def commit(self, name: str, data: bytes) -> None:
+        """Replace the file that names all others; from then on they stay.
+
+        Raises:
+            InputError: When it cannot be written.
+        """
+        # Forgotten before the replacement: an interruption in between may leave files
+        # that nobody names, but never an index that names missing files.
+        created, self._created = self._created, []
+        try:
+            replace_file(self._folder / name, data)
+        except InputError:
+            self._created = created
+            raise

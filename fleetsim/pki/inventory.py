@@ -63,7 +63,9 @@ def add_server(folder: PkiFolder, name: str, leaf: Leaf) -> PkiFolder:
             certificate=leaf.certificate,
             files=(certificate, key),
         )
-        return _commit(folder, folder.index.with_certificates([entry]))
+        index = folder.index.with_certificates([entry])
+        files.commit(FILE_NAME, index.dump())
+    return replace(folder, index=index)
 
 
 def add_devices(
@@ -126,7 +128,8 @@ def add_devices(
         )
         index = folder.index.with_certificates(entries)
         index = index.model_copy(update={"batches": (*index.batches, batch)})
-        return _commit(folder, index)
+        files.commit(FILE_NAME, index.dump())
+    return replace(folder, index=index)
 
 
 def revoke(

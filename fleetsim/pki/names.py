@@ -20,7 +20,7 @@ def subject(common_name: str) -> x509.Name:
     """Make a name with one CommonName; empty text makes the empty name.
 
     Raises:
-        InputError: When longer than 64 characters or holding control characters.
+        InputError: When longer than 64 bytes (UTF-8) or holding control characters.
     """
     if not common_name:
         return x509.Name([])
@@ -92,10 +92,10 @@ def server_names(
 
 def _common_name_problems(common_name: str) -> Iterator[Problem]:
     where = f"common name {common_name!r}"
-    if len(common_name) > COMMON_NAME_MAX:
-        yield Problem(
-            where, f"has {len(common_name)} characters, {COMMON_NAME_MAX} at most"
-        )
+    # The RFC counts characters, the cryptography library bytes: the stricter rules.
+    length = len(common_name.encode("utf-8", "surrogatepass"))
+    if length > COMMON_NAME_MAX:
+        yield Problem(where, f"has {length} bytes, {COMMON_NAME_MAX} at most")
     if not common_name.isprintable():
         yield Problem(where, "holds control characters")
 
