@@ -52,10 +52,11 @@ class HistogramLog:
         self._path = path
         started = datetime.fromtimestamp(started_unix_s, tz=UTC)
         try:
-            self._file = path.open("w", encoding="ascii", newline="\n")
+            # unbuffered: a line that met a full disk must not come back at the close
+            self._file = path.open("wb", buffering=0)
         except OSError as exc:
             raise RecordingError(str(path), exc.strerror or str(exc)) from exc
-        self._write(
+        header = (
             "#[Histogram log format version 1.3]\n"
             f"#[StartTime: {started_unix_s:.3f} (seconds since epoch), "
             f"{started:%a %b %d %H:%M:%S UTC %Y}]\n"
@@ -63,6 +64,11 @@ class HistogramLog:
             '"StartTimestamp","Interval_Length","Interval_Max",'
             '"Interval_Compressed_Histogram"\n'
         )
+        try:
+            self._write(header)
+        except RecordingError:
+            self._file.close()
+            raise
 
     def append(
         self, start_ns: int, end_ns: int, intervals: Mapping[str, Histogram]
@@ -95,8 +101,9 @@ class HistogramLog:
             raise RecordingError(str(self._path), exc.strerror or str(exc)) from exc
 
     def _write(self, text: str) -> None:
+        rest = memoryview(text.encode("ascii"))
         try:
-            self._file.write(text)
-            self._file.flush()
+            while rest:
+                rest = rest[self._file.write(rest) :]
         except OSError as exc:
             raise RecordingError(str(self._path), exc.strerror or str(exc)) from exc

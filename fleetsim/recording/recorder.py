@@ -115,6 +115,8 @@ class Recorder:
                 self._sink, SCHEMA, options=pa.ipc.IpcWriteOptions(compression="lz4")
             )
         except OSError as exc:
+            if self._sink is not None:
+                self._sink.close()
             self._log.close()
             raise RecordingError(str(path), _words(exc)) from exc
 
