@@ -65,7 +65,7 @@ class ServerTls:
         min_version: ``TLSv1`` to ``TLSv1.3``; below 1.2 needs ``@SECLEVEL=0``.
         max_version: Likewise, not below ``min_version``.
         cipher_list: TLS 1.2 suites in OpenSSL's syntax, ``@SECLEVEL=n`` included.
-        tls13_suites: TLS 1.3 suites joined by ``:``.
+        tls13_suites: TLS 1.3 suites joined by ``:``; empty = OpenSSL's own.
         prefer_server_ciphers: Choose by the server's order, not the client's.
         dh_bits: Finite-field DHE prime: 1024, 2048, 3072, 4096; 0 = no such suites.
         curves: Groups for key exchange joined by ``:``; empty = OpenSSL's default.
@@ -209,7 +209,8 @@ def _server_context(
     context.set_max_proto_version(VERSIONS[settings.max_version])
     # First of all: the security level in the list decides what the rest may be.
     context.set_cipher_list(settings.cipher_list.encode())
-    context.set_tls13_ciphersuites(settings.tls13_suites.encode())
+    if settings.tls13_suites:
+        context.set_tls13_ciphersuites(settings.tls13_suites.encode())
     set_modes(context)
     set_curves(context, settings.curves)
     options = SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION
