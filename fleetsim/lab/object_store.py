@@ -6,16 +6,19 @@ without waiting; only bodies may be slow. A body is first received into a
 is cut short leaves nothing behind, and a reader sees the old object or the new one.
 """
 
+import ipaddress
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from fleetsim.lab.checksums import Checksum
 from fleetsim.lab.s3_errors import S3Error
 
-MAX_BUCKETS = 1000
-_READ_BYTES = 256 * 1024
+MAX_BUCKETS: Final = 1000
+_READ_BYTES: Final = 256 * 1024
+_BUCKET_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{1,61})[a-z0-9]")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -250,6 +253,17 @@ class ObjectStore(Protocol):
                 when the store did not keep it.
         """
         ...
+
+
+def is_bucket_name(name: str) -> bool:
+    """Whether a name follows S3's naming rules ("Bucket naming rules", user guide)."""
+    if _BUCKET_NAME.fullmatch(name) is None or ".." in name:
+        return False
+    try:
+        ipaddress.IPv4Address(name)
+    except ValueError:
+        return True
+    return False
 
 
 def require_bucket(store: ObjectStore, name: str) -> Bucket:

@@ -18,11 +18,12 @@ from aiohttp import web
 
 from fleetsim.core.settings import Credentials
 from fleetsim.exceptions import InputError, Problem
-from fleetsim.lab.multipart import MultipartOperations
-from fleetsim.lab.object_store import ObjectStore
-from fleetsim.lab.s3_auth import AuthRules, CredentialBook, Verifier
-from fleetsim.lab.s3_buckets import BucketOperations, is_bucket_name
+from fleetsim.lab.credential_book import CredentialBook
+from fleetsim.lab.object_store import ObjectStore, is_bucket_name
+from fleetsim.lab.s3_auth import AuthRules, Verifier
+from fleetsim.lab.s3_buckets import BucketOperations
 from fleetsim.lab.s3_errors import S3Error
+from fleetsim.lab.s3_multipart import MultipartOperations
 from fleetsim.lab.s3_objects import ObjectOperations
 from fleetsim.lab.s3_reply import Answer, Reply, error_reply
 from fleetsim.lab.s3_request import Call, Operation, read_call, route

@@ -12,11 +12,11 @@ import hmac
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from multidict import CIMultiDictProxy
 
-from fleetsim.core.settings import Credentials
 from fleetsim.core.sigv4 import (
     ALGORITHM,
     MAX_PRESIGN_S,
@@ -32,10 +32,11 @@ from fleetsim.core.sigv4 import (
     signature,
     signing_key,
     string_to_sign,
-    uri_encode,
 )
 from fleetsim.lab.aws_chunked import ChunkSigner
+from fleetsim.lab.credential_book import CredentialBook
 from fleetsim.lab.s3_errors import S3Error
+from fleetsim.lab.s3_uri import canonical_uri
 
 STREAMING: Final = frozenset(
     {STREAMING_PAYLOAD, STREAMING_PAYLOAD_TRAILER, STREAMING_UNSIGNED_PAYLOAD_TRAILER}
@@ -47,8 +48,10 @@ _AUTHORIZATION = re.compile(
 )
 _CREDENTIAL = re.compile(r"(.+)/([0-9]{8})/([A-Za-z0-9-]*)/([a-z0-9]+)/([a-z0-9_]+)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_PLAIN_PATH = re.compile(r"[A-Za-z0-9._~/-]*")
 Headers = CIMultiDictProxy[str]
+
+# A second of a load has thousands of requests of the same date.
+_parse_date = lru_cache(maxsize=1024)(parse_amz_date)
 
 _QUERY_NAMES: Final = (
     "X-Amz-Algorithm",
@@ -58,59 +61,6 @@ _QUERY_NAMES: Final = (
     "X-Amz-SignedHeaders",
     "X-Amz-Signature",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """Credentials that are accepted.
-
-    Attributes:
-        credentials: Key, secret and, for temporary ones, session token.
-        expires_unix_s: From then on ``ExpiredToken``; ``None`` = never.
-    """
-
-    credentials: Credentials
-    expires_unix_s: float | None = None
-
-
-class CredentialBook:
-    """The credentials that are accepted now. May change while requests are served."""
-
-    def __init__(self, credentials: Sequence[Credentials]) -> None:
-        self._accounts = {
-            entry.access_key: Account(credentials=entry) for entry in credentials
-        }
-
-    def __contains__(self, access_key: str) -> bool:
-        return access_key in self._accounts
-
-    def __len__(self) -> int:
-        return len(self._accounts)
-
-    def add(
-        self, credentials: Credentials, expires_unix_s: float | None = None
-    ) -> None:
-        """Accept credentials from now on; replaces those of the same access key."""
-        self._accounts[credentials.access_key] = Account(
-            credentials=credentials, expires_unix_s=expires_unix_s
-        )
-
-    def remove(self, access_key: str) -> bool:
-        """Accept credentials no longer; returns whether they had been."""
-        return self._accounts.pop(access_key, None) is not None
-
-    def find(self, access_key: str) -> Account:
-        """Find the account of an access key.
-
-        Raises:
-            S3Error: ``InvalidAccessKeyId``.
-        """
-        account = self._accounts.get(access_key)
-        if account is None:
-            raise S3Error(
-                "InvalidAccessKeyId", details=(("AWSAccessKeyId", access_key),)
-            )
-        return account
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,8 +153,7 @@ class Verifier:
             raise _old_signature()
         else:
             raise S3Error("AccessDenied")
-        account = self._book.find(claim.access_key)
-        _check_token(account, claim.token, now_unix_s)
+        credentials = self._book.admit(claim.access_key, claim.token, now_unix_s)
         _check_all_signed(claim.signed_headers, headers)
 
         signed = [
@@ -214,14 +163,14 @@ class Verifier:
         ]
         request = canonical_request(
             method,
-            _canonical_uri(raw_path),
+            canonical_uri(raw_path),
             canonical_query(query) if query else "",
             signed,
             claim.payload,
         )
         scope = credential_scope(claim.date, claim.region)
         to_sign = string_to_sign(claim.amz_date, scope, request)
-        key = signing_key(account.credentials.secret_key, claim.date, claim.region)
+        key = signing_key(credentials.secret_key, claim.date, claim.region)
         if not hmac.compare_digest(signature(key, to_sign), claim.signature):
             details = [
                 ("AWSAccessKeyId", claim.access_key),
@@ -253,7 +202,7 @@ class Verifier:
             "The authorization header is malformed; ",
         )
         stamp = headers.get("x-amz-date", "")
-        signed_unix_s = parse_amz_date(stamp)
+        signed_unix_s = _parse_date(stamp)
         if signed_unix_s is None:
             raise S3Error(
                 "AccessDenied",
@@ -311,7 +260,7 @@ class Verifier:
             query["X-Amz-Credential"], "AuthorizationQueryParametersError", ""
         )
         stamp = query["X-Amz-Date"]
-        signed_unix_s = parse_amz_date(stamp)
+        signed_unix_s = _parse_date(stamp)
         if signed_unix_s is None or stamp[:8] != date:
             raise _bad_query(
                 "X-Amz-Date must be in the ISO8601 Long Format "
@@ -387,26 +336,6 @@ class Verifier:
         return access_key, date, region
 
 
-def _canonical_uri(raw_path: str) -> str:
-    """Encode the path in the one canonical way, whatever way the client chose.
-
-    Works on bytes: ``%2F`` inside a key and a plain ``/`` are the same key and the
-    same signature, ``+`` is a plus, and bytes that are no UTF-8 stay as they are.
-    """
-    if _PLAIN_PATH.fullmatch(raw_path):
-        return raw_path
-    return uri_encode(unquote_bytes(raw_path), keep_slash=True)
-
-
-_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
-
-
-def unquote_bytes(text: str) -> bytes:
-    """Decode percent escapes; a lone ``%`` stands for itself."""
-    raw = text.encode("utf-8", "surrogateescape")
-    return _ESCAPE.sub(lambda match: bytes((int(match[1], 16),)), raw)
-
-
 def _check_payload_word(payload: str) -> None:
     if (
         payload != UNSIGNED_PAYLOAD
@@ -420,19 +349,6 @@ def _check_payload_word(payload: str) -> None:
             "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER or a valid sha256 value.",
             details=(("ArgumentName", "x-amz-content-sha256"),),
         )
-
-
-def _check_token(account: Account, token: str, now: float) -> None:
-    expected = account.credentials.session_token
-    access_key = account.credentials.access_key
-    if account.expires_unix_s is not None and now >= account.expires_unix_s:
-        raise S3Error("ExpiredToken")
-    if expected and not token:
-        # AWS knows temporary keys only together with their token.
-        raise S3Error("InvalidAccessKeyId", details=(("AWSAccessKeyId", access_key),))
-    given = token.encode("utf-8", "surrogateescape")
-    if not hmac.compare_digest(expected.encode(), given):
-        raise S3Error("InvalidToken")
 
 
 def _check_all_signed(signed: tuple[str, ...], headers: Headers) -> None:

@@ -2,13 +2,17 @@
 
 import base64
 import binascii
-import ipaddress
-import re
 from collections.abc import Callable
 from typing import Final
 
 from fleetsim.lab.checksums import Checksum
-from fleetsim.lab.object_store import ObjectInfo, ObjectStore, Page, require_bucket
+from fleetsim.lab.object_store import (
+    ObjectInfo,
+    ObjectStore,
+    Page,
+    is_bucket_name,
+    require_bucket,
+)
 from fleetsim.lab.s3_body import has_integrity_header, receive_document
 from fleetsim.lab.s3_conditions import etag_matches
 from fleetsim.lab.s3_errors import S3Error
@@ -18,21 +22,9 @@ from fleetsim.lab.s3_xml import element, elements, iso_time, parse, url_encode
 
 MAX_PAGE: Final = 1000
 MAX_DOCUMENT_BYTES: Final = 2 * 1024 * 1024
-_BUCKET_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{1,61})[a-z0-9]")
 Encoder = Callable[[str], str]
 
 _OWNER: Final = "<Owner><ID>fleetsim</ID><DisplayName>fleetsim</DisplayName></Owner>"
-
-
-def is_bucket_name(name: str) -> bool:
-    """Whether a name follows S3's naming rules ("Bucket naming rules", user guide)."""
-    if _BUCKET_NAME.fullmatch(name) is None or ".." in name:
-        return False
-    try:
-        ipaddress.IPv4Address(name)
-    except ValueError:
-        return True
-    return False
 
 
 class BucketOperations:

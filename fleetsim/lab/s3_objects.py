@@ -5,7 +5,6 @@ from typing import Final
 
 from fleetsim.lab.checksums import ALGORITHMS, Algorithm, Checksum, algorithm_named
 from fleetsim.lab.object_store import ObjectInfo, ObjectStore, require_bucket
-from fleetsim.lab.s3_auth import unquote_bytes
 from fleetsim.lab.s3_body import Received, receive
 from fleetsim.lab.s3_conditions import (
     byte_range,
@@ -17,6 +16,7 @@ from fleetsim.lab.s3_errors import S3Error
 from fleetsim.lab.s3_hash import HashedCopy
 from fleetsim.lab.s3_reply import Reply, http_date, is_header_text, xml_reply
 from fleetsim.lab.s3_request import Call
+from fleetsim.lab.s3_uri import unquote_bytes
 from fleetsim.lab.s3_xml import elements, iso_time
 
 DEFAULT_TYPE: Final = "binary/octet-stream"

@@ -11,8 +11,9 @@ from typing import Final
 
 from aiohttp import web
 
-from fleetsim.lab.s3_auth import Headers, Identity, unquote_bytes
+from fleetsim.lab.s3_auth import Headers, Identity
 from fleetsim.lab.s3_errors import S3Error
+from fleetsim.lab.s3_uri import unquote_bytes
 
 MAX_KEY_BYTES: Final = 1024
 
