@@ -22,24 +22,20 @@ from typing import Final, assert_never
 
 from fleetsim.core.events import Response
 from fleetsim.core.failure import Failure, Kind, Phase
+from fleetsim.core.http_fields import TCHAR, VALUE, is_persistent, parse_fields
 from fleetsim.exceptions import InputError, Problem
 
-MAX_FIELDS: Final = 256
 MAX_INTERIM: Final = 16
 MAX_CHUNK_LINE_BYTES: Final = 1024
 
-_TCHAR: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]"  # RFC 9110 5.6.2
-_VALUE: Final = r"[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]"
-
-_REQUEST_LINE = re.compile(rf"{_TCHAR}+ [!-~]+ HTTP/1\.1")
-_NAME = re.compile(rf"{_TCHAR}+")
-_FIELD_VALUE = re.compile(rf"{_VALUE}*")
+_REQUEST_LINE = re.compile(rf"{TCHAR}+ [!-~]+ HTTP/1\.1")
+_NAME = re.compile(rf"{TCHAR}+")
+_FIELD_VALUE = re.compile(rf"{VALUE}*")
 _REQUEST_HEAD = re.compile(
-    rf"{_TCHAR}++ [!-~]++ HTTP/1\.1\r\n(?:{_TCHAR}++: {_VALUE}*+\r\n)*+\r\n"
+    rf"{TCHAR}++ [!-~]++ HTTP/1\.1\r\n(?:{TCHAR}++: {VALUE}*+\r\n)*+\r\n"
 )
 
-_STATUS_LINE = re.compile(rf"HTTP/1\.([0-9]) ([1-5][0-9][0-9])(?: {_VALUE}*)?")
-_FIELDS = re.compile(rf"(?:{_TCHAR}++:{_VALUE}*+\r\n)*+")
+_STATUS_LINE = re.compile(rf"HTTP/1\.([0-9]) ([1-5][0-9][0-9])(?: {VALUE}*)?")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _CHUNK_SIZE = re.compile(
@@ -95,7 +91,6 @@ class _State(Enum):
     CHUNK_DATA = auto()
     CHUNK_END = auto()
     TRAILERS = auto()
-    DONE = auto()
 
 
 class ResponseParser:
@@ -142,7 +137,7 @@ class ResponseParser:
         self._max_body = max_body_bytes
         self._max_head = max_head_bytes
         self._is_head_request = is_head_request
-        self._state = _State.HEAD
+        self._state: _State | None = _State.HEAD
         self._buffer: bytearray | None = None
         self._body: bytearray | None = None
         self._headers: dict[str, str] = {}
@@ -160,7 +155,7 @@ class ResponseParser:
         """
         if self.failure is not None or not data:
             return None
-        if self._state is _State.DONE:
+        if self._state is None:
             self._malformed("bytes after the end of the response")
             return None
         if self._buffer:
@@ -169,12 +164,8 @@ class ResponseParser:
         return self._advance(data)
 
     def end(self) -> Response | None:
-        """Take note that the peer closed the stream.
-
-        Returns:
-            The response if closing is what ends it (RFC 9112 6.3, rule 8).
-        """
-        if self.failure is not None or self._state is _State.DONE:
+        """Take note that the peer closed; returns a response that this ends."""
+        if self.failure is not None or self._state is None:
             return None
         if self._state is _State.UNTIL_CLOSE:
             return self._finish(keep_alive=False)
@@ -197,7 +188,7 @@ class ResponseParser:
         at = 0
         while True:
             before, state = at, self._state
-            if state is _State.DONE:
+            if state is None:
                 is_last = at == len(data)
                 return self._finish(keep_alive=self._keep_alive and is_last)
             at = self._read(state, data, at)
@@ -210,10 +201,7 @@ class ResponseParser:
         return None
 
     def _read(self, state: _State, data: bytes | bytearray, at: int) -> int:
-        """Take one step; each reader returns how far it got.
-
-        It gets further, or into another state, or needs more bytes and returns ``at``.
-        """
+        """Take one step: get further, or into another state, or need more bytes."""
         match state:
             case _State.HEAD:
                 return self._read_head(data, at)
@@ -227,8 +215,6 @@ class ResponseParser:
                 return self._read_chunk_end(data, at)
             case _State.TRAILERS:
                 return self._read_trailers(data, at)
-            case _State.DONE:
-                return at
             case _:
                 assert_never(state)
 
@@ -244,7 +230,7 @@ class ResponseParser:
                 self._malformed("not an HTTP/1 status line")
             self._refuse_bare_lf(data, at)
             return at
-        self._parse_head(data[at:end].decode("latin-1"))
+        self._parse_head(data[at : end + 2].decode("latin-1"))
         self._scanned = end + 4
         return end + 4
 
@@ -254,48 +240,26 @@ class ResponseParser:
         if line is None:
             self._malformed("not an HTTP/1 status line")
             return
-        headers = self._parse_fields(block)
+        headers = parse_fields(block)
         if headers is None:
+            self._malformed("bad or too many header fields")
             return
         status = int(line[2])
         if status < 200:
-            self._interim += 1
-            if status == 101:
-                self._malformed("101 although no upgrade was asked for")
-            elif self._interim > MAX_INTERIM:
-                self._malformed(f"more than {MAX_INTERIM} interim responses")
+            self._skip_interim(status)
             return
         self._status = status
         self._headers = headers
         is_1_0 = line[1] == "0"
-        connection = headers.get("connection")
-        if connection is None:
-            self._keep_alive = not is_1_0
-        else:
-            options = {option.strip() for option in connection.lower().split(",")}
-            self._keep_alive = "close" not in options and (
-                not is_1_0 or "keep-alive" in options
-            )
+        self._keep_alive = is_persistent(headers, is_1_0=is_1_0)
         self._choose_framing(headers, is_1_0=is_1_0)
 
-    def _parse_fields(self, block: str) -> dict[str, str] | None:
-        """Parse header or trailer fields, CRLF between them, none after the last."""
-        headers: dict[str, str] = {}
-        if not block:
-            return headers
-        if _FIELDS.fullmatch(block + "\r\n") is None:
-            self._malformed("bad header field")
-            return None
-        lines = block.split("\r\n")
-        if len(lines) > MAX_FIELDS:
-            self._malformed(f"more than {MAX_FIELDS} header fields")
-            return None
-        for line in lines:
-            name, _, value = line.partition(":")
-            name = name.lower()
-            value = value.strip(" \t")
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        return headers
+    def _skip_interim(self, status: int) -> None:
+        self._interim += 1
+        if status == 101:
+            self._malformed("101 although no upgrade was asked for")
+        elif self._interim > MAX_INTERIM:
+            self._malformed(f"more than {MAX_INTERIM} interim responses")
 
     def _choose_framing(self, headers: dict[str, str], *, is_1_0: bool) -> None:
         """Decide where the body ends (RFC 9112 6.3)."""
@@ -318,7 +282,7 @@ class ResponseParser:
                 self._malformed(f"unknown Transfer-Encoding {coding[:40]!r}")
                 return
         if self._is_head_request or self._status in {204, 304}:
-            self._state = _State.DONE
+            self._state = None
         elif coding is not None:
             self._state = _State.CHUNK_LINE
         elif length is None:
@@ -335,7 +299,7 @@ class ResponseParser:
         self._append(data, at, end)
         if not self._missing:
             is_chunk = self._state is _State.CHUNK_DATA
-            self._state = _State.CHUNK_END if is_chunk else _State.DONE
+            self._state = _State.CHUNK_END if is_chunk else None
         return end
 
     def _read_until_close(self, data: bytes | bytearray, at: int) -> int:
@@ -377,7 +341,7 @@ class ResponseParser:
 
     def _read_trailers(self, data: bytes | bytearray, at: int) -> int:
         if data[at : at + 2] == b"\r\n":
-            self._state = _State.DONE
+            self._state = None
             return at + 2
         end = data.find(b"\r\n\r\n", max(at, self._scanned - 3))
         length = (end + 4 if end >= 0 else len(data) + 1) - at
@@ -388,8 +352,9 @@ class ResponseParser:
             self._refuse_bare_lf(data, at)
             return at
         # Checked, then dropped: a recipient may discard trailers (RFC 9110 6.5.1).
-        if self._parse_fields(data[at:end].decode("latin-1")) is not None:
-            self._state = _State.DONE
+        if parse_fields(data[at : end + 2].decode("latin-1")) is None:
+            self._malformed("bad or too many trailer fields")
+        self._state = None
         return end + 4
 
     def _refuse_bare_lf(self, data: bytes | bytearray, at: int) -> None:
@@ -415,7 +380,7 @@ class ResponseParser:
         self._scanned = max(self._scanned - at, 0)
 
     def _finish(self, *, keep_alive: bool) -> Response:
-        self._state = _State.DONE
+        self._state = None
         body = bytes(self._body) if self._body else b""
         self._buffer = self._body = None
         return Response(self._status, self._headers, body, keep_alive)

@@ -12,13 +12,11 @@ Two choices that AWS leaves open:
 
 * ``content-length`` and the hop-by-hop fields are sent but not signed: a TLS front may
   re-frame the body, and no SDK signs them for plain uploads either.
-* White space inside a value is folded to single spaces, quoted or not, as botocore
-  does.
+* White space inside a value becomes one space, quoted or not, as in botocore.
 """
 
 import hashlib
 import hmac
-import ipaddress
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -27,6 +25,7 @@ from operator import itemgetter
 from typing import Final
 from urllib.parse import quote
 
+from fleetsim.core.host_header import host_header
 from fleetsim.core.settings import Credentials, Endpoint, RequestStyle
 from fleetsim.exceptions import InputError, Problem
 
@@ -55,7 +54,6 @@ _UNSIGNED_HEADERS: Final = frozenset(
         "x-amzn-trace-id",
     }
 )
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _AMZ_DATE = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9._~/-]*")
@@ -142,10 +140,18 @@ def canonical_headers(headers: Sequence[tuple[str, str]]) -> str:
     Args:
         headers: Lower-case names and their values, in the order they are sent.
     """
+    return _written(_merged(headers))
+
+
+def _merged(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
     merged: dict[str, str] = {}
     for name, value in sorted(headers, key=_by_name):
         folded = " ".join(value.split())
         merged[name] = f"{merged[name]},{folded}" if name in merged else folded
+    return merged
+
+
+def _written(merged: dict[str, str]) -> str:
     return "".join([f"{name}:{value}\n" for name, value in merged.items()])
 
 
@@ -165,10 +171,9 @@ def canonical_request(
         headers: The signed headers: lower-case names, values as sent.
         payload_hash: Value of ``x-amz-content-sha256``.
     """
-    return (
-        f"{method}\n{canonical_uri}\n{query}\n{canonical_headers(headers)}\n"
-        f"{signed_headers(headers)}\n{payload_hash}"
-    )
+    merged = _merged(headers)
+    lines, names = _written(merged), ";".join(merged)
+    return f"{method}\n{canonical_uri}\n{query}\n{lines}\n{names}\n{payload_hash}"
 
 
 # ---------------------------------------------------------------- signatures
@@ -243,27 +248,29 @@ def signature(key: bytes, to_sign: str) -> str:
 class Signer:
     """Signs the requests of one set of credentials to one endpoint.
 
-    Cheap to call: about 5 µs a request, so that a herd of devices is not limited by
-    its own signatures. Holds the secret; ``repr`` never shows it.
+    Cheap to call, a few µs, so that a herd of devices is not limited by its own
+    signatures. Holds the secret; ``repr`` never shows it.
 
     Args:
         credentials: Who signs.
         endpoint: Where to; decides ``Host`` and the form of the request target.
 
+    Attributes:
+        host: Value of the ``Host`` header.
+
     Raises:
-        InputError: Virtual-hosted style with an IP literal: a bucket name cannot be
-            put in front of an address.
+        InputError: Virtual-hosted style with an IP literal.
     """
 
     __slots__ = (
         "_access_key",
         "_base",
-        "_host",
         "_path_prefix",
         "_region",
         "_root",
         "_secret_key",
         "_token",
+        "host",
     )
 
     def __init__(self, credentials: Credentials, endpoint: Endpoint) -> None:
@@ -271,8 +278,8 @@ class Signer:
         self._secret_key = credentials.secret_key
         self._token = credentials.session_token
         self._region = endpoint.region
-        self._host = host_header(endpoint)
-        self._base = f"{endpoint.scheme}://{self._host}"
+        self.host = host_header(endpoint)
+        self._base = f"{endpoint.scheme}://{self.host}"
         if endpoint.style is RequestStyle.VIRTUAL:
             self._root, self._path_prefix = "/", "/"
         else:
@@ -281,11 +288,6 @@ class Signer:
 
     def __repr__(self) -> str:
         return f"Signer(access_key={self._access_key!r}, base={self._base!r})"
-
-    @property
-    def host(self) -> str:
-        """Value of the ``Host`` header."""
-        return self._host
 
     def sign(
         self,
@@ -314,30 +316,28 @@ class Signer:
             from ``Content-Length``, ``User-Agent`` and the hop-by-hop fields.
         """
         stamp = amz_date(unix_s)
-        date = stamp[:8]
         payload = UNSIGNED_PAYLOAD if payload_sha256 is None else payload_sha256
         uri = self._uri(key)
         own = [("x-amz-content-sha256", payload), ("x-amz-date", stamp)]
         if self._token:
             own.append(("x-amz-security-token", self._token))
 
-        signed = [("host", self._host), *own]
+        signed = [("host", self.host), *own]
         for name, value in headers:
             lower = name.lower()
             if lower not in _UNSIGNED_HEADERS:
                 signed.append((lower, value))
         encoded_query = canonical_query(query) if query else ""
         request = canonical_request(method, uri, encoded_query, signed, payload)
-        scope = credential_scope(date, self._region)
-        key_bytes = signing_key(self._secret_key, date, self._region)
+        scope = credential_scope(stamp[:8], self._region)
         authorization = (
             f"{ALGORITHM} Credential={self._access_key}/{scope}, "
             f"SignedHeaders={signed_headers(signed)}, "
-            f"Signature={signature(key_bytes, string_to_sign(stamp, scope, request))}"
+            f"Signature={self._signature(stamp, scope, request)}"
         )
         target = f"{uri}?{encoded_query}" if encoded_query else uri
         return target, [
-            ("Host", self._host),
+            ("Host", self.host),
             *headers,
             *own,
             ("Authorization", authorization),
@@ -361,7 +361,7 @@ class Signer:
             unix_s: Start of its life, Unix seconds.
             expires_s: Its life, 1..604800 seconds.
             query: Further decoded query parameters.
-            headers: Headers, beyond ``Host``, that the client must send as they are.
+            headers: Headers beside ``Host`` that the client must send as they are.
 
         Returns:
             Absolute URL. It carries a signature: treat it as a secret.
@@ -374,9 +374,8 @@ class Signer:
                 Problem("expires_s", f"is {expires_s}, must be 1..{MAX_PRESIGN_S} s")
             )
         stamp = amz_date(unix_s)
-        date = stamp[:8]
-        scope = credential_scope(date, self._region)
-        signed = [("host", self._host)]
+        scope = credential_scope(stamp[:8], self._region)
+        signed = [("host", self.host)]
         signed += [(name.lower(), value) for name, value in headers]
         items = [
             *query,
@@ -389,66 +388,16 @@ class Signer:
         if self._token:
             items.append(("X-Amz-Security-Token", self._token))
         uri = self._uri(key)
-        encoded_query = canonical_query(items)
-        request = canonical_request(
-            method, uri, encoded_query, signed, UNSIGNED_PAYLOAD
-        )
-        key_bytes = signing_key(self._secret_key, date, self._region)
-        final = signature(key_bytes, string_to_sign(stamp, scope, request))
-        return f"{self._base}{uri}?{encoded_query}&X-Amz-Signature={final}"
+        text = canonical_query(items)
+        request = canonical_request(method, uri, text, signed, UNSIGNED_PAYLOAD)
+        final = self._signature(stamp, scope, request)
+        return f"{self._base}{uri}?{text}&X-Amz-Signature={final}"
+
+    def _signature(self, stamp: str, scope: str, request: str) -> str:
+        key = signing_key(self._secret_key, stamp[:8], self._region)
+        return signature(key, string_to_sign(stamp, scope, request))
 
     def _uri(self, key: str) -> str:
         if not key:
             return self._root
         return self._path_prefix + uri_encode(key, keep_slash=True)
-
-
-def presign_url(
-    credentials: Credentials,
-    endpoint: Endpoint,
-    method: str,
-    key: str,
-    unix_s: int,
-    *,
-    expires_s: int = 3600,
-) -> str:
-    """Presign one URL, see :meth:`Signer.presign`."""
-    return Signer(credentials, endpoint).presign(
-        method, key, unix_s, expires_s=expires_s
-    )
-
-
-def host_header(endpoint: Endpoint) -> str:
-    """Write the ``Host`` of requests to an endpoint (RFC 9110 7.2, RFC 3986 3.2.2).
-
-    IPv6 literals are bracketed, without zone; the scheme's default port is left out;
-    in virtual-hosted style the bucket is the first label.
-
-    Raises:
-        InputError: Virtual-hosted style with an IP literal.
-    """
-    host = endpoint.host.partition("%")[0] if ":" in endpoint.host else endpoint.host
-    is_literal = _is_ip_literal(host)
-    if endpoint.style is RequestStyle.VIRTUAL:
-        if is_literal:
-            raise InputError(
-                Problem(
-                    "endpoint",
-                    f"virtual-hosted style needs a host name, {host!r} is an address:"
-                    " use path style",
-                )
-            )
-        host = f"{endpoint.bucket}.{host}"
-    elif is_literal and ":" in host:
-        host = f"[{host}]"
-    if endpoint.port == _DEFAULT_PORTS.get(endpoint.scheme):
-        return host
-    return f"{host}:{endpoint.port}"
-
-
-def _is_ip_literal(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
