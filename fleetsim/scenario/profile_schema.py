@@ -196,12 +196,13 @@ def parse_profile(
         model = _Profile.model_validate(document.data)
     except ValidationError as exc:
         errors = [dict(error) for error in exc.errors(include_url=False)]
+        errors.sort(key=lambda error: _line(document, _path(error)))
         problems = [
             _problem(error, document, where)
             for error in errors
             if not _is_echo(error, errors)
         ]
-        raise InputError(problems) from exc
+        raise InputError(problems) from None
     contradictions = [
         Problem(f"{where}:{_line(document, path)}: {'.'.join(map(str, path))}", what)
         for path, what in _contradictions(model)
@@ -223,6 +224,11 @@ def _line(document: Document, path: Loc) -> int:
     return document.lines.get(path, 1)
 
 
+def _path(error: dict[str, Any]) -> Loc:
+    """Where pydantic found it, without its mark for keys."""
+    return tuple(step for step in error["loc"] if step != "[key]")
+
+
 def _is_echo(error: dict[str, Any], errors: list[dict[str, Any]]) -> bool:
     """Whether a list is only too short because its items were refused."""
     loc = error["loc"]
@@ -234,7 +240,7 @@ def _is_echo(error: dict[str, Any], errors: list[dict[str, Any]]) -> bool:
 
 def _problem(error: dict[str, Any], document: Document, where: str) -> Problem:
     """Say in our words what pydantic found, with line and path."""
-    path = tuple(step for step in error["loc"] if step != "[key]")
+    path = _path(error)
     what = str(error["msg"]).removeprefix("Value error, ")
     match error["type"]:
         case "extra_forbidden":
