@@ -30,16 +30,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from fleetsim.exceptions import InputError, Problem
+from fleetsim.lab.catalogue import Buckets, ObjectInfo, Room, is_bucket_name
 from fleetsim.lab.checksums import Checksum
 from fleetsim.lab.folder_layout import FALLBACK, free_path, is_utf8, key_digest
-from fleetsim.lab.object_store import (
-    Buckets,
-    Draft,
-    ObjectInfo,
-    Room,
-    is_bucket_name,
-    require_bucket,
-)
+from fleetsim.lab.object_store import Draft, require_bucket
 from fleetsim.lab.s3_errors import S3Error
 
 _PRIVATE: Final = ".fleetsim"

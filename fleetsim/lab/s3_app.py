@@ -18,8 +18,9 @@ from aiohttp import web
 
 from fleetsim.core.settings import Credentials
 from fleetsim.exceptions import InputError, Problem
+from fleetsim.lab.catalogue import is_bucket_name
 from fleetsim.lab.credential_book import CredentialBook
-from fleetsim.lab.object_store import ObjectStore, is_bucket_name
+from fleetsim.lab.object_store import ObjectStore
 from fleetsim.lab.s3_auth import AuthRules, Verifier
 from fleetsim.lab.s3_buckets import BucketOperations
 from fleetsim.lab.s3_errors import S3Error

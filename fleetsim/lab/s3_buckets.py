@@ -5,14 +5,9 @@ import binascii
 from collections.abc import Callable
 from typing import Final
 
+from fleetsim.lab.catalogue import ObjectInfo, Page, is_bucket_name
 from fleetsim.lab.checksums import Checksum
-from fleetsim.lab.object_store import (
-    ObjectInfo,
-    ObjectStore,
-    Page,
-    is_bucket_name,
-    require_bucket,
-)
+from fleetsim.lab.object_store import ObjectStore, require_bucket
 from fleetsim.lab.s3_body import has_integrity_header, receive_document
 from fleetsim.lab.s3_conditions import etag_matches
 from fleetsim.lab.s3_errors import S3Error

@@ -4,7 +4,7 @@ import re
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from fleetsim.lab.object_store import ObjectInfo
+from fleetsim.lab.catalogue import ObjectInfo
 from fleetsim.lab.s3_auth import Headers
 from fleetsim.lab.s3_errors import S3Error
 

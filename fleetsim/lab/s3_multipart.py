@@ -3,6 +3,7 @@
 import re
 from typing import Final
 
+from fleetsim.lab.catalogue import ObjectInfo
 from fleetsim.lab.checksums import (
     COMPOSITE,
     FULL_OBJECT,
@@ -17,7 +18,7 @@ from fleetsim.lab.multipart import (
     multipart_etag,
     whole_checksum,
 )
-from fleetsim.lab.object_store import ObjectInfo, ObjectStore, require_bucket
+from fleetsim.lab.object_store import ObjectStore, require_bucket
 from fleetsim.lab.s3_body import receive, receive_document
 from fleetsim.lab.s3_buckets import encoder, max_items
 from fleetsim.lab.s3_conditions import check_write

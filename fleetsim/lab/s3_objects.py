@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Final
 
+from fleetsim.lab.catalogue import ObjectInfo
 from fleetsim.lab.checksums import ALGORITHMS, Algorithm, Checksum, algorithm_named
-from fleetsim.lab.object_store import ObjectInfo, ObjectStore, require_bucket
+from fleetsim.lab.object_store import ObjectStore, require_bucket
 from fleetsim.lab.s3_body import Received, receive
 from fleetsim.lab.s3_conditions import (
     byte_range,
