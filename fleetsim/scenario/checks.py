@@ -23,6 +23,7 @@ from fleetsim.scenario.yaml_document import Loc
 MAX_PUT_BYTES: Final = 5 * 1024**3
 """Largest object of a single PUT (AWS: PutObject)."""
 SHORTEST_PERIOD_S: Final = 0.01
+RESERVED_PREFIX: Final = "fleetsim-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,11 @@ def _fronts(scenario: Scenario) -> Iterator[Finding]:
     yield from _repeated("front", at, [front.name for front in scenario.lab.fronts])
     ports = [front.port for front in scenario.lab.fronts]
     for index, front in enumerate(scenario.lab.fronts):
+        if front.name.startswith(RESERVED_PREFIX):
+            yield Finding(
+                (*at, index, "name"),
+                f"names that start with {RESERVED_PREFIX!r} are kept for the lab itself",
+            )
         if front.security is Security.LOW and front.tls is not None:
             yield Finding(
                 (*at, index, "tls"),

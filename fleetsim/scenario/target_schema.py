@@ -114,7 +114,7 @@ class CertificateSpec(Part):
         Field(min_length=1, max_length=100),
     ] = ("localhost", "127.0.0.1")
     """Host names and IP addresses in its subjectAltName."""
-    lifetime: Duration = 90 * 86400.0
+    lifetime: Annotated[Duration, Field(ge=1)] = 90 * 86400.0
     """From the start of the run to notAfter; seconds are allowed."""
     intermediate: StrictBool = True
     """Whether an intermediate CA stands between it and the root."""
