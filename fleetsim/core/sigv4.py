@@ -73,7 +73,9 @@ def amz_date(unix_s: int) -> str:
     Raises:
         OverflowError: The year is outside 1..9999.
     """
-    return (_EPOCH + timedelta(seconds=unix_s)).strftime("%4Y%m%dT%H%M%SZ")
+    # Not strftime: whether %Y pads years before 1000 differs by C library.
+    text = (_EPOCH + timedelta(seconds=unix_s)).isoformat()[:19]
+    return text.replace("-", "").replace(":", "") + "Z"
 
 
 def parse_amz_date(text: str) -> int | None:
@@ -336,12 +338,8 @@ class Signer:
             f"Signature={self._signature(stamp, scope, request)}"
         )
         target = f"{uri}?{encoded_query}" if encoded_query else uri
-        return target, [
-            ("Host", self.host),
-            *headers,
-            *own,
-            ("Authorization", authorization),
-        ]
+        own.append(("Authorization", authorization))
+        return target, [("Host", self.host), *headers, *own]
 
     def presign(
         self,
