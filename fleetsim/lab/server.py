@@ -58,12 +58,7 @@ class LabServer:
         self._requests = _Requests()
         self._store = _store(settings.store)
         self._service = S3Service(
-            S3Settings(
-                credentials=tuple(each.credentials() for each in settings.credentials),
-                buckets=settings.buckets,
-                region=settings.region,
-                base_hosts=settings.virtual_hosts,
-            ),
+            s3_settings(settings),
             self._store,
             clock,
             self._requests.note,
@@ -220,6 +215,20 @@ class LabServer:
             known = ", ".join(self._fronts) or "none"
             raise InputError(Problem(f"front {name}", f"there is none; known: {known}"))
         return each
+
+
+def s3_settings(settings: LabSettings) -> S3Settings:
+    """Return the S3 side of the settings.
+
+    Raises:
+        InputError: With every unusable bucket name, region and access key.
+    """
+    return S3Settings(
+        credentials=tuple(each.credentials() for each in settings.credentials),
+        buckets=settings.buckets,
+        region=settings.region,
+        base_hosts=settings.virtual_hosts,
+    )
 
 
 class _Requests:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -24,6 +24,9 @@ from fleetsim.core.settings import Credentials
 from fleetsim.exceptions import InputError, Problem
 
 _Model = TypeVar("_Model", bound=BaseModel)
+
+EVERY_SUITE: Final = "ALL:!aNULL:!eNULL:@SECLEVEL=0"
+"""Cipher list with every suite that authenticates and encrypts, however weak."""
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
@@ -80,7 +83,7 @@ class TlsSettings(_Settings):
 
     min_version: TlsVersion = TlsVersion.TLS_1_2
     max_version: TlsVersion = TlsVersion.TLS_1_3
-    cipher_list: str = "ALL:!aNULL:!eNULL:@SECLEVEL=0"
+    cipher_list: str = EVERY_SUITE
     tls13_suites: str = (
         "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
     )
