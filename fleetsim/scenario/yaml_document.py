@@ -89,7 +89,9 @@ def read_yaml(text: str, where: str) -> Document:
     except yaml.reader.ReaderError as exc:
         line = text.count("\n", 0, exc.position) + 1
         raise InputError(
-            Problem(f"{where}:{line}", f"not YAML: character {_codepoint(exc.character)}")
+            Problem(
+                f"{where}:{line}", f"not YAML: character {_codepoint(exc.character)}"
+            )
         ) from None
     builder = _Builder(where)
     data = builder.value(root, (), 0) if root is not None else None
