@@ -1,8 +1,7 @@
 """AWS Signature Version 4 for S3: signs on the device, verifies in the lab.
 
-The functions carry the names of the AWS documents they follow, one per step:
-canonical request, string to sign, signing key, signature. Both sides call the same
-steps, so botocore is the oracle of the tests, not the other side.
+The functions carry the names of the AWS documents they follow, one per step. Both sides
+call the same steps, so the oracle of the tests is botocore, not the other side.
 
 Sources (Amazon S3 API reference): "Authenticating requests: using the Authorization
 header", "… using query parameters", "Signature calculations for … chunked upload
@@ -362,7 +361,7 @@ class Signer:
             headers: Headers beside ``Host`` that the client must send as they are.
 
         Returns:
-            Absolute URL. It carries a signature: treat it as a secret.
+            Absolute URL; a secret as long as it lives.
 
         Raises:
             InputError: ``expires_s`` is out of range.
