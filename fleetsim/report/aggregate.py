@@ -250,7 +250,7 @@ def _count_handshakes(total: Aggregate, rows: Any, warm_up_ns: int) -> None:
         done_ns = pc.add(done_ns, pc.max_element_wise(counted[phase], 0))
     cohort = counted["cohort"]
     operation = pa.array([HANDSHAKE] * counted.num_rows)
-    waited = pc.subtract(done_ns, counted["planned_ns"])
+    waited = pc.max_element_wise(pc.subtract(done_ns, counted["planned_ns"]), 0)
     _add_times(total, cohort, operation, "total", counted["tls_ns"])
     _add_times(total, cohort, operation, "response", waited)
 

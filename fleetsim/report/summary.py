@@ -299,6 +299,7 @@ def _threshold(verdict: Verdict) -> dict[str, Any]:
         "expression": verdict.expression,
         "value": verdict.value,
         "ok": verdict.ok,
+        "unit": verdict.unit.value,
     }
     return shown | {"reason": verdict.reason} if verdict.reason else shown
 

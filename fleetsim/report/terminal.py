@@ -26,10 +26,7 @@ _QUANTILES: Final = (
     ("p99.9", "p999_ms"),
     ("max", "max_ms"),
 )
-_MEANINGS: Final = {
-    "total": "total (service time)",
-    "response": "response (from plan)",
-}
+_LATENCY_NOTE: Final = "total: from start (service time); response: from plan"
 
 
 def make_console(file: TextIO) -> Console:
@@ -72,6 +69,8 @@ def print_summary(summary: Mapping[str, Any], console: Console) -> None:
             console.print()
             console.print(title, style="bold")
             console.print(table)
+            if title == "Latency":
+                console.print(_LATENCY_NOTE, style="dim")
     console.print()
     console.print(_generator(summary))
 
@@ -80,8 +79,8 @@ def _verdict(summary: Mapping[str, Any]) -> Text:
     word, style = _VERDICTS[summary["verdict"]]
     line = Text.assemble((word, style), f" {summary['scenario']}: ")
     line.append(
-        f"{summary['devices']['total']:,} devices, "
-        f"{summary['uploads']['acknowledged']:,} uploads acknowledged "
+        f"{_number(summary['devices']['total'], 'device')}, "
+        f"{_number(summary['uploads']['acknowledged'], 'upload')} acknowledged "
         f"in {summary['seconds']:.1f} s"
     )
     generator = summary["generator"]
@@ -90,7 +89,7 @@ def _verdict(summary: Mapping[str, Any]) -> Text:
         line.append("generator saturated", style="bold red")
         line.append(": times are the generator's, not the target's")
     if summary["unclassified"]:
-        line.append(f"; {summary['unclassified']:,} failures without a kind")
+        line.append(f"; {_number(summary['unclassified'], 'failure')} without a kind")
     return line
 
 
@@ -134,7 +133,7 @@ def _latency(summary: Mapping[str, Any]) -> Table:
     for phase, figures in summary["latency"].items():
         if figures["count"]:
             table.add_row(
-                _MEANINGS.get(phase, phase),
+                phase,
                 f"{figures['count']:,}",
                 *(_time(figures[key]) for _, key in _QUANTILES),
             )
@@ -185,7 +184,7 @@ def _thresholds(summary: Mapping[str, Any], console: Console) -> Table:
         table.add_row(
             Text(good if is_ok else bad, style="green" if is_ok else "red"),
             Text(threshold["expression"]),
-            Text(threshold["reason"] if value is None else f"{value:,.6g}"),
+            Text(threshold["reason"] if value is None else _measured(threshold)),
         )
     return table
 
@@ -217,6 +216,21 @@ def _table(*columns: str) -> Table:
         is_text = number == 0 or name in {"threshold", "measured", "groups"}
         table.add_column(name, justify="left" if is_text else "right", overflow="fold")
     return table
+
+
+def _measured(threshold: Mapping[str, Any]) -> str:
+    value: float = threshold["value"]
+    match threshold["unit"]:
+        case "duration":
+            return _time(value * 1000)
+        case "ratio":
+            return f"{value * 100:.3g} %"
+        case _:
+            return f"{value:,.0f}"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _time(ms: float | None) -> str:

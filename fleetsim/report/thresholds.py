@@ -40,6 +40,7 @@ class Verdict:
         expression: As the scenario writes it.
         value: Measured figure in seconds, 0..1 or a count; ``None`` = no data.
         ok: Whether the condition holds.
+        unit: Unit of the value.
         reason: Why there is no figure; empty when there is one.
         is_time: Whether the figure is a time of the target, which a saturated
             generator would falsify.
@@ -48,6 +49,7 @@ class Verdict:
     expression: str
     value: float | None
     ok: bool
+    unit: ThresholdUnit
     reason: str = ""
     is_time: bool = False
 
@@ -69,6 +71,7 @@ def evaluate(threshold: Threshold, run: Run) -> Verdict:
             expression=threshold.expression,
             value=None,
             ok=False,
+            unit=threshold.unit,
             reason=str(exc),
             is_time=is_time,
         )
@@ -76,6 +79,7 @@ def evaluate(threshold: Threshold, run: Run) -> Verdict:
         expression=threshold.expression,
         value=value,
         ok=threshold.holds(value),
+        unit=threshold.unit,
         is_time=is_time,
     )
 
