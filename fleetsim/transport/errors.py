@@ -226,6 +226,7 @@ def alert_name(failure: Failure) -> str:
 _REASONS = frozenset(
     {
         tls_names.CERTIFICATE_VERIFY_FAILED,
+        tls_names.PEER_DID_NOT_RETURN_A_CERTIFICATE,
         tls_names.UNEXPECTED_EOF_WHILE_READING,
         *tls_names.NO_SHARED_CIPHER,
         *tls_names.OWN_CERTIFICATE,

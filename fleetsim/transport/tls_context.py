@@ -177,6 +177,10 @@ class ClientContexts:
         # identity alive, so that the number cannot be given to another one.
         known = self._identities.get(id(identity))
         if known is None:
+            if identity.certificate.public_key() != identity.key.public_key():
+                # OpenSSL takes a key of another type without a word, and then presents
+                # no certificate at all.
+                raise _refused(identity, "the private key does not belong to it")
             certificate = crypto.X509.from_cryptography(identity.certificate)
             known = (identity, certificate, self._key(identity.key))
             self._identities[id(identity)] = known
@@ -186,8 +190,7 @@ class ClientContexts:
             self._identities.move_to_end(id(identity))
         if not openssl.use_certificate(connection, known[1], known[2]):
             reason = "; ".join(error.text for error in openssl.drain_errors())
-            subject = identity.certificate.subject.rfc4514_string()
-            raise InputError(Problem(f"client certificate {subject}", reason))
+            raise _refused(identity, reason)
 
     def _key(self, key: PrivateKey) -> crypto.PKey:
         known = self._keys.get(id(key))
@@ -199,6 +202,11 @@ class ClientContexts:
         else:
             self._keys.move_to_end(id(key))
         return known[1]
+
+
+def _refused(identity: ClientIdentity, reason: str) -> InputError:
+    subject = identity.certificate.subject.rfc4514_string()
+    return InputError(Problem(f"client certificate {subject}", reason))
 
 
 def _client_context(
