@@ -5,6 +5,8 @@ Decisions taken here:
 * A validity is a value of two whole seconds. X.509 knows no fractions, so a lifetime of
   five seconds expires five seconds after the *whole* second in which it began. The past
   and the future are both allowed: expired and not-yet-valid certificates are test cases.
+* RFC 5280 4.1.2.5 counts the second notAfter as valid, OpenSSL (X509_cmp_time) does
+  not. Devices and lab verify with OpenSSL, so its reading is the one used here.
 * A certificate may outlive its issuer, as in real accidents; verifiers judge each one
   on its own dates.
 * Signatures are SHA-256 throughout (the device documentation names no other).
@@ -52,11 +54,12 @@ _USAGE_OIDS: dict[Usage, ObjectIdentifier] = {
 
 @dataclass(frozen=True, slots=True)
 class Validity:
-    """From when to when a certificate is valid, both ends included, whole seconds.
+    """From when to when a certificate is valid, whole seconds.
 
     Attributes:
         not_before: First second, aware; 1950..9999. Fractions are cut off.
-        not_after: Last second, aware; not before ``not_before``.
+        not_after: First second in which OpenSSL calls it expired, aware; not before
+            ``not_before``.
 
     Raises:
         InputError: When naive, out of range or the wrong way round.
@@ -105,8 +108,8 @@ class Validity:
         return cls(first, last)
 
     def contains(self, moment: datetime) -> bool:
-        """Tell whether a moment lies inside; the last second counts whole."""
-        return self.not_before <= moment.replace(microsecond=0) <= self.not_after
+        """Tell whether a moment lies inside: from not_before until before not_after."""
+        return self.not_before <= moment < self.not_after
 
 
 def validity_of(certificate: x509.Certificate) -> Validity:

@@ -30,7 +30,7 @@ class CertificateRow:
         issuer: RFC 4514 text.
         serial: Hex, lower case.
         not_before: First second of validity, UTC.
-        not_after: Last second of validity, UTC.
+        not_after: End of validity, UTC.
         key: ``RSA 2048``, ``EC secp256r1`` …
         usage: Key usages and extended key usages.
         alternative_names: DNS names and addresses.
