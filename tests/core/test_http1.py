@@ -16,7 +16,11 @@ from hypothesis import strategies as st
 
 from fleetsim.core.events import Response
 from fleetsim.core.failure import Failure, Kind, Phase
-from fleetsim.core.http1 import ResponseParser, request_head
+from fleetsim.core.http1 import (
+    MAX_CHUNK_LINE_BYTES,
+    ResponseParser,
+    request_head,
+)
 from fleetsim.exceptions import InputError
 
 LIMIT = 1000
@@ -435,6 +439,15 @@ def test_head_limit_counts_status_line_to_empty_line() -> None:
         assert isinstance(exact, Response)
         short = parse(pieces, closes=False, max_head_bytes=len(head) - 1)
         assert isinstance(short, Failure)
+
+
+@pytest.mark.parametrize(("excess", "is_taken"), [(0, True), (1, False)])
+def test_chunk_line_limit(excess: int, is_taken: bool) -> None:
+    """A chunk line of exactly the limit passes, one byte more fails, whole or cut."""
+    line = b"1;".ljust(MAX_CHUNK_LINE_BYTES + excess, b"x")
+    data = CHUNKED + line + b"\r\ny\r\n0\r\n\r\n"
+    for pieces in ([data], each_byte(data)):
+        assert isinstance(parse(pieces), Response) is is_taken
 
 
 def test_memory_is_bounded() -> None:

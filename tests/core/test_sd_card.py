@@ -53,6 +53,13 @@ def test_cyclic_delete_takes_the_oldest() -> None:
     assert names(card) == [(1, 3), (1, 4)]
 
 
+def test_cyclic_delete_stops_at_an_exact_fit() -> None:
+    """Room of exactly the new file's size is room enough."""
+    card = filled(40, 30, 30)
+    card.close_file(40, 9)
+    assert (card.files_lost, card.used_bytes) == (1, 100)
+
+
 def test_exact_fit_deletes_nothing() -> None:
     """A card may be full to its last byte."""
     card = filled(60, 40)
