@@ -17,6 +17,7 @@ from aiohttp import web
 
 from fleetsim.core.settings import Credentials
 from fleetsim.exceptions import InputError, Problem
+from fleetsim.lab.folder_store import FolderStore
 from fleetsim.lab.handshake_log import HandshakeEntry
 from fleetsim.lab.loop_lag import LoopLag
 from fleetsim.lab.object_store import MemoryStore, ObjectStore
@@ -265,6 +266,8 @@ class _Requests:
 
 
 def _store(settings: StoreSettings) -> ObjectStore:
+    if settings.folder is not None:
+        return FolderStore(settings.folder, settings.limit_bytes)
     return MemoryStore(settings.limit_bytes, keep_bodies=settings.keep_bodies)
 
 

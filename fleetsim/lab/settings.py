@@ -185,7 +185,8 @@ class StoreSettings(_Settings):
     Attributes:
         folder: Folder for objects; ``None`` = in memory.
         limit_bytes: Objects together may not be larger.
-        keep_bodies: ``False`` keeps only size and ETag of an object, for load runs.
+        keep_bodies: ``False`` keeps only size and ETag of an object, for load runs in
+            memory.
     """
 
     folder: Path | None = None
