@@ -8,7 +8,7 @@ would end up in a throughput figure.
 
 import math
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, WithJsonSchema
@@ -16,10 +16,11 @@ from pydantic import BeforeValidator, WithJsonSchema
 MAX_DURATION_S: Final = 100 * 365 * 86400.0
 MAX_SIZE_BYTES: Final = 2**50
 
-_NUMBER = r"\d+(?:\.\d+)?|\.\d+"
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+"
 _PARTS = re.compile(rf"({_NUMBER})\s*([a-zµμ]+)\s*")
 _ONE = re.compile(rf"({_NUMBER})\s*([A-Za-z]*)\Z")
-_PLAIN = re.compile(rf"(?:{_NUMBER})(?:[eE][+-]?\d{{1,3}})?\Z")
+_PLAIN = re.compile(rf"(?:{_NUMBER})(?:[eE][+-]?[0-9]{{1,3}})?\Z")
+_RATIO = re.compile(rf"({_NUMBER})\s*(%?)\Z")
 _LONGEST_TEXT = 64
 
 _NS: Final[dict[str, int]] = {
@@ -194,15 +195,11 @@ def parse_ratio(value: object) -> float:
     """
     refusal = f"expected {RATIO_FORMS}, not {shown(value)}"
     if isinstance(value, str):
-        stripped = value.strip()
-        is_percent = stripped.endswith("%")
-        try:
-            number = Decimal(stripped.removesuffix("%").rstrip())
-        except InvalidOperation:
-            raise ValueError(refusal) from None
-        if not number.is_finite():
+        found = _RATIO.match(value.strip()) if len(value) <= _LONGEST_TEXT else None
+        if found is None:
             raise ValueError(refusal)
-        ratio = float(number / 100 if is_percent else number)
+        number = Decimal(found[1])
+        ratio = float(number / 100 if found[2] else number)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         ratio = _finite(value, RATIO_FORMS)
     else:
@@ -308,9 +305,9 @@ DURATION_SCHEMA: Final[dict[str, Any]] = {
         {"type": "number", "minimum": 0, "maximum": MAX_DURATION_S},
         {
             "type": "string",
-            "pattern": r"^\s*\+?\s*(\d+(\.\d+)?|\.\d+)([eE][+-]?\d+)?"
+            "pattern": r"^\s*\+?\s*([0-9]+(\.[0-9]+)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
             r"(\s*(w|d|h|min|m|sec|s|ms|us|µs|μs|ns)"
-            r"(\s*(\d+(\.\d+)?|\.\d+)\s*(w|d|h|min|m|sec|s|ms|us|µs|μs|ns))*)?\s*$",
+            r"(\s*([0-9]+(\.[0-9]+)?|\.[0-9]+)\s*(w|d|h|min|m|sec|s|ms|us|µs|μs|ns))*)?\s*$",
         },
     ],
 }
@@ -320,7 +317,7 @@ SIZE_SCHEMA: Final[dict[str, Any]] = {
         {"type": "integer", "minimum": 0, "maximum": MAX_SIZE_BYTES},
         {
             "type": "string",
-            "pattern": r"^\s*(\d+(\.\d+)?|\.\d+)\s*"
+            "pattern": r"^\s*([0-9]+(\.[0-9]+)?|\.[0-9]+)\s*"
             r"([Bb]|[KkMmGgTt]i[Bb]?|[KkMmGgTt]B|[kmgt]b)?\s*$",
         },
     ],
@@ -329,7 +326,7 @@ RATIO_SCHEMA: Final[dict[str, Any]] = {
     "description": f"{RATIO_FORMS[0].upper()}{RATIO_FORMS[1:]}.",
     "anyOf": [
         {"type": "number", "minimum": 0, "maximum": 1},
-        {"type": "string", "pattern": r"^\s*(\d+(\.\d*)?|\.\d+)\s*%?\s*$"},
+        {"type": "string", "pattern": r"^\s*([0-9]+(\.[0-9]+)?|\.[0-9]+)\s*%?\s*$"},
     ],
 }
 SIGNED_DURATION_SCHEMA: Final[dict[str, Any]] = {
