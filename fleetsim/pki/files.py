@@ -20,7 +20,7 @@ from fleetsim.exceptions import InputError, Problem
 
 _SECRET_MODE: Final = 0o600
 _PUBLIC_MODE: Final = 0o644
-_MAX_BYTES: Final = 64 * 1024 * 1024  # pki.json of 100,000 devices is about 40 MB
+_MAX_BYTES: Final = 64 * 1024 * 1024
 
 
 def problem_of(path: Path, exc: OSError) -> Problem:
@@ -72,12 +72,15 @@ def replace_file(path: Path, data: bytes) -> None:
         raise
 
 
-def read_file(path: Path, *, is_secret: bool = False) -> bytes:
+def read_file(
+    path: Path, *, is_secret: bool = False, max_bytes: int = _MAX_BYTES
+) -> bytes:
     """Read a whole file.
 
     Args:
         path: The file.
         is_secret: Refuse it when its group or others have any access.
+        max_bytes: Refuse it when it is larger.
 
     Raises:
         InputError: When missing, unreadable, absurdly large or too open.
@@ -94,13 +97,13 @@ def read_file(path: Path, *, is_secret: bool = False) -> bytes:
                         f"run: chmod 600 {path}",
                     )
                 )
-            if status.st_size > _MAX_BYTES:
+            if status.st_size > max_bytes:
                 raise InputError(
                     Problem(
-                        str(path), f"is {status.st_size} bytes, {_MAX_BYTES} at most"
+                        str(path), f"is {status.st_size} bytes, {max_bytes} at most"
                     )
                 )
-            return file.read(_MAX_BYTES)
+            return file.read(max_bytes)
     except OSError as exc:
         raise InputError(problem_of(path, exc)) from exc
 

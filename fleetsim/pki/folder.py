@@ -64,6 +64,8 @@ ROOT: Final = "root"
 BUNDLE_FILE: Final = "certs_server.p7b"
 CRL_FILE: Final = "crl.pem"
 
+_INDEX_MAX_BYTES: Final = 2**30  # about 270 bytes a device: over a million fit
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PkiFolder:
@@ -187,7 +189,9 @@ def load_folder(path: Path, *, issuing_at: datetime | None = None) -> PkiFolder:
         )
     index_file = path / FILE_NAME
     try:
-        index = Index.parse(read_file(index_file), str(index_file))
+        index = Index.parse(
+            read_file(index_file, max_bytes=_INDEX_MAX_BYTES), str(index_file)
+        )
     except InputError as exc:
         raise InputError([*problems, *exc.problems]) from exc
     authorities: dict[str, Authority] = {}

@@ -167,6 +167,7 @@ def test_issue_devices_by_count_and_by_file(folder: Path, tmp_path: Path) -> Non
         pytest.param(["--ids", "/nonexistent"], "No such file", id="no-file"),
         pytest.param(["--count", "1", "--lifetime", "3x"], "unknown unit", id="unit"),
         pytest.param(["--count", "1", "--lifetime", "-1s"], "negative", id="lifetime"),
+        pytest.param(["--count", "1", "--starts-in", "soon"], "soon", id="start"),
         pytest.param(["--count", "1", "--key-type", "dsa"], "dsa", id="key-type"),
     ],
 )

@@ -379,3 +379,10 @@ def test_a_full_disk_changes_nothing(
         with pytest.raises(InputError, match="No space left on device"):
             stock.with_devices(("A",))
     assert stock.files() == before
+
+
+def test_a_file_in_the_place_of_a_sub_folder(stock: Stock) -> None:
+    """A file called ``devices`` is named instead of a traceback."""
+    (stock.folder.path / "devices").write_text("in the way")
+    with pytest.raises(InputError, match="devices: Not a directory"):
+        stock.with_devices(("A",))

@@ -1,4 +1,5 @@
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -19,7 +20,8 @@ from fleetsim.pki.keys import (
     parse_key_pem,
     public_part,
 )
-from tests.pki.conftest import Hierarchy
+from fleetsim.pki.names import subject
+from tests.pki.conftest import NOW, Hierarchy
 
 
 @pytest.mark.parametrize(
@@ -146,3 +148,20 @@ def test_public_part_and_its_description(hierarchy: Hierarchy) -> None:
     )
     assert describe_key(generate_key(KeyType.RSA_1024).public_key()) == "RSA 1024"
     assert describe_key(ed25519.Ed25519PrivateKey.generate().public_key()) == "Ed25519"
+
+
+def test_certificates_of_other_keys_are_refused() -> None:
+    """An Ed25519 certificate is named by its kind and refused."""
+    key = ed25519.Ed25519PrivateKey.generate()
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject("x"))
+        .issuer_name(subject("x"))
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW)
+        .not_valid_after(NOW)
+        .sign(key, None)
+    )
+    with pytest.raises(InputError, match=r"ca\.pem: Ed25519 keys are not supported"):
+        public_part(certificate, "ca.pem")
