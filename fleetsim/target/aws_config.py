@@ -52,6 +52,7 @@ def resolve_endpoint(
     try:
         full_config = session.full_config
         scoped_config = session.get_scoped_config()
+        is_ignored = session.get_config_variable("ignore_configured_endpoint_urls")
     except botocore.exceptions.BotoCoreError as exc:
         raise InputError(Problem("AWS configuration", str(exc))) from exc
     chosen_region = (
@@ -62,7 +63,7 @@ def resolve_endpoint(
         or DEFAULT_REGION
     )
     where = "target.endpoint"
-    if url is None:
+    if url is None and not is_ignored:
         where = "endpoint of the AWS_ENDPOINT_URL variables or the AWS profile"
         url = botocore.configprovider.ConfiguredEndpointProvider(
             full_config=full_config, scoped_config=scoped_config, client_name="s3"
