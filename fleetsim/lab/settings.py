@@ -193,6 +193,12 @@ class StoreSettings(_Settings):
     limit_bytes: Annotated[int, Field(ge=1)] = 2 * 1024**3
     keep_bodies: bool = True
 
+    @model_validator(mode="after")
+    def _folder_keeps_bodies(self) -> Self:
+        if self.folder is not None and not self.keep_bodies:
+            raise ValueError("a folder always keeps bodies: keep_bodies is for memory")
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class LabAddress:
@@ -259,10 +265,22 @@ def parse_settings(
     try:
         return model.model_validate(values)
     except ValidationError as exc:
+        errors = exc.errors(include_input=False, include_url=False)
+        places = [error["loc"] for error in errors]
         raise InputError(
             Problem(
                 ".".join((*((where,) if where else ()), *map(str, error["loc"]))),
                 error["msg"].removeprefix("Value error, "),
             )
-            for error in exc.errors(include_input=False, include_url=False)
+            for error in errors
+            if error["type"] != "too_short" or not _is_around(error["loc"], places)
         ) from None
+
+
+def _is_around(
+    place: tuple[int | str, ...], places: list[tuple[int | str, ...]]
+) -> bool:
+    """Tell whether an item inside is wrong: pydantic then calls the tuple short too."""
+    return any(
+        len(other) > len(place) and other[: len(place)] == place for other in places
+    )
