@@ -222,6 +222,9 @@ class S3Service:
             reply = await self._perform(exchange)
         except S3Error as error:
             reply = exchange.refusal(error)
+            # A client that was never asked for its body does not send it: the next
+            # bytes would be taken for it (RFC 9110 10.1.1).
+            is_last = "Expect" in http.headers and not http.content.is_eof()
         except (ConnectionError, web.RequestPayloadError):
             # The client left, or its transfer coding makes no sense. Either way the
             # connection cannot go on; an answer reaches it only in the second case.

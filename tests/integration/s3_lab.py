@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -45,10 +46,16 @@ class RunningLab:
         requests: What it answered.
     """
 
-    def __init__(self, settings: S3Settings, store: ObjectStore) -> None:
+    def __init__(
+        self,
+        settings: S3Settings,
+        store: ObjectStore,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.store = store
         self.requests: list[RequestLog] = []
         self._settings = settings
+        self._tls = tls
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -59,6 +66,8 @@ class RunningLab:
     @property
     def url(self) -> str:
         """Endpoint URL."""
+        if self._tls is not None:
+            return f"https://localhost:{self.port}"
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
@@ -81,7 +90,7 @@ class RunningLab:
         self.service = app[SERVICE]
         runner = web.AppRunner(app, **SERVER_OPTIONS)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self._tls)
         await site.start()
         self.port = runner.addresses[0][1]
         self._ready.set()
@@ -91,10 +100,12 @@ class RunningLab:
 
 @contextlib.contextmanager
 def running_lab(
-    settings: S3Settings | None = None, store: ObjectStore | None = None
+    settings: S3Settings | None = None,
+    store: ObjectStore | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[RunningLab]:
     """Run a lab for the duration of a ``with`` block."""
-    lab = RunningLab(settings or lab_settings(), store or MemoryStore())
+    lab = RunningLab(settings or lab_settings(), store or MemoryStore(), tls)
     lab.start()
     try:
         yield lab
