@@ -274,6 +274,16 @@ def _contradictions(model: _Profile) -> Iterator[tuple[Loc, str]]:
     low, high = model.tls.min_version.value, model.tls.max_version.value
     if low > high:
         yield ("tls", "min_version"), f"{low} is above max_version {high}"
+    yield from _useless_groups(model, low, max(low, high))
+    if model.retry.max.value < model.retry.first.value:
+        yield ("retry", "max"), "is below first"
+    digest = model.bundle.digest.value
+    if not model.identity.digests_key.value.endswith(digest):
+        yield ("identity", "digests_key"), f"does not fit bundle.digest {digest}"
+
+
+def _useless_groups(model: _Profile, low: str, high: str) -> Iterator[tuple[Loc, str]]:
+    """Find cipher groups without a suite for the protocol versions."""
     for name, table in model.cipher_tables.items():
         for index, group in enumerate(table.value):
             usable = any(
@@ -285,11 +295,6 @@ def _contradictions(model: _Profile) -> Iterator[tuple[Loc, str]]:
                     ("cipher_tables", name, "value", index),
                     f"{group.name!r} has no suite for {low} to {high}",
                 )
-    if model.retry.max.value < model.retry.first.value:
-        yield ("retry", "max"), "is below first"
-    digest = model.bundle.digest.value
-    if not model.identity.digests_key.value.endswith(digest):
-        yield ("identity", "digests_key"), f"does not fit bundle.digest {digest}"
 
 
 # ---------------------------------------------------------------- result

@@ -29,6 +29,22 @@ def _armoured(label: str, body: bytes) -> bytes:
     return f"-----BEGIN {label}-----\n{text}-----END {label}-----\n".encode()
 
 
+def _tlv(tag: int, *parts: bytes) -> bytes:
+    """An ASN.1 element of up to 127 bytes."""
+    content = b"".join(parts)
+    return bytes([tag, len(content)]) + content
+
+
+def _pkcs7_of(*parts: bytes) -> bytes:
+    """A ContentInfo whose SignedData has the given parts after version and digests."""
+    signed = _tlv(0x30, b"\x02\x01\x01", b"\x31\x00", *parts)
+    oid = bytes.fromhex("06092a864886f70d010702")
+    return _tlv(0x30, oid, _tlv(0xA0, signed))
+
+
+_INNER = _tlv(0x30, bytes.fromhex("06092a864886f70d010701"))
+
+
 @pytest.mark.parametrize(
     ("data", "form", "certificates"),
     [
@@ -141,6 +157,17 @@ def test_good_file(
             ),
             "no_certificates",
             id="PKCS7 with an empty set of certificates",
+        ),
+        pytest.param(
+            _pkcs7_of(_INNER), "no_certificates", id="PKCS7 that ends after its content"
+        ),
+        pytest.param(
+            _pkcs7_of(_INNER, b"\xa0\x05\x30\x09abc"),
+            "unreadable",
+            id="PKCS7 with a certificate longer than their set",
+        ),
+        pytest.param(
+            _pkcs7_of(b"\x02\x01\x05"), "unreadable", id="PKCS7 without inner content"
         ),
         pytest.param(
             _p7b(Encoding.DER, ROOT) + b"\0", "trailing_data", id="after PKCS7"

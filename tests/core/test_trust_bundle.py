@@ -205,6 +205,12 @@ def test_first_of_two_equal_issuers_is_named() -> None:
     assert "certificate 2 (CN=Root)" in outcome.refusals[0].detail
 
 
+def test_refusal_as_text() -> None:
+    """A refusal reads as certificate, rule and detail."""
+    (refusal,) = load_bundle(b"garbage", CE2, OLD).refusals
+    assert str(refusal).startswith("file: unreadable: ")
+
+
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import botocore
 import pytest
 from cryptography import x509
 
@@ -205,6 +206,21 @@ def test_cut_off_anywhere(openssl: Openssl, folder: Path) -> None:
         outcome = load_bundle(data[:length], BundleRules(), EMPTY_BUNDLE)
         assert outcome.refusals
         assert outcome.bundle.is_empty
+
+
+def test_public_roots_are_readable() -> None:
+    """No root of a public list is called damaged: strictness costs no real anchor."""
+    data = (Path(botocore.__file__).parent / "cacert.pem").read_bytes()
+    rules = BundleRules(
+        max_certificates=10_000,
+        max_bytes=1 << 24,
+        distinct_by=DistinctBy.NOTHING,
+        rsa_bits=(),
+        ec_curves=("*",),
+    )
+    outcome = load_bundle(data, rules, EMPTY_BUNDLE)
+    assert outcome.refusals == ()
+    assert len(outcome.bundle.certificates) > 100
 
 
 def test_suites_are_openssl_suites(openssl: Openssl) -> None:

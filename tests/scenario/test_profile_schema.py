@@ -234,6 +234,16 @@ def test_all_problems_in_file_order_with_lines() -> None:
     assert marked[lines[2] - 1] == "  value: -1B"
 
 
+def test_versions_in_the_wrong_order() -> None:
+    """Swapped protocol versions are one problem, not one per group as well."""
+    broken = _with("tls/min_version/value", "TLSv1.3")
+    broken["tls"]["max_version"]["value"] = "TLSv1.2"
+    broken["cipher_tables"]["only"]["value"][0]["suites"] = ["TLS_AES_128_GCM_SHA256"]
+    with pytest.raises(InputError, match=r"TLSv1\.3 is above max_version") as caught:
+        _parsed(broken)
+    assert len(caught.value.problems) == 1
+
+
 @pytest.mark.parametrize("data", [None, [], "text", 5])
 def test_not_a_mapping(data: object) -> None:
     """A file that is no mapping is refused in one sentence."""
