@@ -196,6 +196,7 @@ class S3Service:
             Operation.GET_BUCKET_LOCATION: buckets.get_location,
             Operation.GET_BUCKET_VERSIONING: buckets.get_versioning,
             Operation.GET_ACL: buckets.get_acl,
+            Operation.PUT_ACL: buckets.put_acl,
             Operation.LIST_OBJECTS: buckets.list_objects,
             Operation.LIST_OBJECTS_V2: buckets.list_objects_v2,
             Operation.DELETE_OBJECTS: buckets.delete_objects,

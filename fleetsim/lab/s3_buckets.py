@@ -110,6 +110,24 @@ class BucketOperations:
             "<Permission>FULL_CONTROL</Permission></Grant></AccessControlList>",
         )
 
+    async def put_acl(self, call: Call) -> Reply:
+        """PutBucketAcl, PutObjectAcl: only what is so anyway is accepted."""
+        bucket = require_bucket(self._store, call.bucket)
+        if call.key and call.key not in bucket.objects:
+            raise S3Error("NoSuchKey", details=(("Key", call.key),))
+        body = await receive_document(call, MAX_DOCUMENT_BYTES)
+        if body:
+            lists = parse(body, "AccessControlPolicy").all("AccessControlList")
+            grants = [
+                (grantee.get("ID"), grant.get("Permission"))
+                for node in lists
+                for grant in node.all("Grant")
+                for grantee in grant.all("Grantee")
+            ]
+            if grants != [("fleetsim", "FULL_CONTROL")]:
+                raise S3Error("AccessControlListNotSupported")
+        return Reply()
+
     async def list_objects_v2(self, call: Call) -> Reply:
         """ListObjectsV2."""
         bucket = require_bucket(self._store, call.bucket)

@@ -29,6 +29,7 @@ class Operation(StrEnum):
     GET_BUCKET_LOCATION = "GetBucketLocation"
     GET_BUCKET_VERSIONING = "GetBucketVersioning"
     GET_ACL = "GetAcl"
+    PUT_ACL = "PutAcl"
     LIST_OBJECTS = "ListObjects"
     LIST_OBJECTS_V2 = "ListObjectsV2"
     DELETE_OBJECTS = "DeleteObjects"
@@ -86,7 +87,6 @@ _OTHER_OBJECT: Final = frozenset(
     }
 )
 # Method, query parameter that must be there, operation; the first that fits.
-# ``None``: a bucket whose owner owns everything has no ACLs to set.
 _BUCKET_ROUTES: Final = (
     ("GET", "location", Operation.GET_BUCKET_LOCATION),
     ("GET", "versioning", Operation.GET_BUCKET_VERSIONING),
@@ -94,14 +94,14 @@ _BUCKET_ROUTES: Final = (
     ("GET", "uploads", Operation.LIST_MULTIPART_UPLOADS),
     ("GET", "", Operation.LIST_OBJECTS),
     ("HEAD", "", Operation.HEAD_BUCKET),
-    ("PUT", "acl", None),
+    ("PUT", "acl", Operation.PUT_ACL),
     ("PUT", "", Operation.CREATE_BUCKET),
     ("DELETE", "", Operation.DELETE_BUCKET),
     ("POST", "delete", Operation.DELETE_OBJECTS),
 )
 _OBJECT_ROUTES: Final = (
     ("PUT", "uploadId", Operation.UPLOAD_PART),
-    ("PUT", "acl", None),
+    ("PUT", "acl", Operation.PUT_ACL),
     ("PUT", "", Operation.PUT_OBJECT),
     ("GET", "uploadId", Operation.LIST_PARTS),
     ("GET", "acl", Operation.GET_ACL),
@@ -118,7 +118,12 @@ _COPIES: Final = {
 }
 _READING: Final = frozenset({Operation.GET_OBJECT, Operation.HEAD_OBJECT})
 _CREATING: Final = frozenset(
-    {Operation.PUT_OBJECT, Operation.COPY_OBJECT, Operation.CREATE_MULTIPART_UPLOAD}
+    {
+        Operation.PUT_OBJECT,
+        Operation.COPY_OBJECT,
+        Operation.CREATE_MULTIPART_UPLOAD,
+        Operation.PUT_ACL,
+    }
 )
 # Request headers that promise something this store would not do.
 _REFUSED_HEADERS: Final = (
@@ -275,7 +280,7 @@ def route(call: Call) -> Operation:
 
     Raises:
         S3Error: ``MethodNotAllowed``, ``NotImplemented`` or
-            ``AccessControlListNotSupported``.
+            ``AccessControlListNotSupported``: a bucket whose owner owns everything.
     """
     if not call.bucket:
         if call.method == "GET":
@@ -305,8 +310,6 @@ def _selected(call: Call) -> Operation:
         raise S3Error("NotImplemented", "This bucket has no versions.")
     for method, name, operation in routes:
         if method == call.method and (not name or name in query):
-            if operation is None:
-                raise S3Error("AccessControlListNotSupported")
             return operation
     resource_type = "OBJECT" if call.key else "BUCKET"
     raise _not_allowed(call, resource_type, "GET, HEAD, PUT, POST, DELETE")
