@@ -171,11 +171,19 @@ class CredentialSettings(_Settings):
 
     @classmethod
     def of(cls, credentials: Credentials) -> Self:
-        """Make settings from a value."""
-        return cls(
-            access_key=credentials.access_key,
-            secret_key=SecretStr(credentials.secret_key),
-            session_token=SecretStr(credentials.session_token),
+        """Make settings from a value.
+
+        Raises:
+            InputError: With every character S3 could not carry.
+        """
+        return parse_settings(
+            cls,
+            {
+                "access_key": credentials.access_key,
+                "secret_key": credentials.secret_key,
+                "session_token": credentials.session_token,
+            },
+            "credentials",
         )
 
 

@@ -534,6 +534,29 @@ async def test_nonsense_is_closed_and_logged(
     assert result in {"tls.protocol", "tls.alert.handshake_failure"}
 
 
+async def test_linger_is_bounded(start_front: StartFront) -> None:
+    """A refused client that never closes its side is closed after the linger time."""
+    limits = FrontLimits(linger_s=0.05)
+    started = await start_front(server_tls(), limits=limits)
+    client = await PumpClient.connect(started.port, client_connection(group=ECDSA_ONLY))
+    client.stays_open = True
+    await turn_until(lambda: started.front.handshakes.total)
+    await turn_until(lambda: not started.front.live)
+    assert client.failure is not None
+    assert client.failure.kind == "tls.alert.handshake_failure"
+    client.close()
+
+
+async def test_our_own_rejection_is_logged(start_front: StartFront) -> None:
+    """The log names the alert a client sends when it does not trust the server."""
+    started = await start_front(server_tls())
+    client = await started.client(anchors=(root("strangers").certificate,))
+    await client.ended()
+    (entry,) = started.front.handshakes.after()
+    assert entry.result == "tls.alert.unknown_ca"
+    assert (entry.alert_received, entry.alert_sent) == ("unknown_ca", "")
+
+
 async def test_client_that_leaves_mid_handshake_is_logged(
     start_front: StartFront,
 ) -> None:

@@ -119,6 +119,7 @@ class PumpClient(asyncio.Protocol):
     def __init__(self, connection: SSL.Connection | None) -> None:
         self.pump = None if connection is None else TlsPump(connection)
         self.plaintext = bytearray()
+        self.stays_open = False
         self.lost: asyncio.Future[Exception | None] = (
             asyncio.get_running_loop().create_future()
         )
@@ -164,7 +165,7 @@ class PumpClient(asyncio.Protocol):
             self.pump.close()
             self._flush()
         self._changed.set()
-        return False
+        return self.stays_open
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the test."""
