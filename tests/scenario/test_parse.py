@@ -1,0 +1,212 @@
+"""Scenario text to Scenario, or every problem at once."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fleetsim.core.settings import DeviceProfile
+from fleetsim.exceptions import InputError, Problem
+from fleetsim.profiles import catalog
+from fleetsim.scenario.parse import parse_scenario
+
+QUICKSTART = Path(__file__).parents[2] / "scenarios" / "quickstart.yaml"
+CANARY = "hunter2-canary-hunter2"
+BROKEN = f"""\
+version: 2
+nam: x
+lab:
+  fronts:
+    - {{name: main, security: low, tls: {{}}}}
+    - {{name: second, certificate: {{}}}}
+duration: 30s
+warm_up: 40s
+cohorts:
+  - name: a
+    count: 0
+    cipher_table: winc-nonec
+    credentials: {{secret_key: {CANARY}}}
+    heartbeat: -3s
+    start_up: {{phase: herd, over: 3s}}
+    workload:
+      file_size: {{uniform: [64k, 1]}}
+      conection: keep_alive
+      phase: heard
+    overrides: {{retry: {{first: 2s, max: 1s}}}}
+  - name: a
+    profile: canedg2
+    front: mian
+    count: 10
+  - nonsense
+thresholds:
+  - unaccounted = 0
+  - upload.count{{cohort="c"}} > 0
+"""
+FOUND = [
+    (1, "version", "reads version 1"),
+    (1, "name", "is missing"),
+    (2, "nam", "did you mean 'name'?"),
+    (5, "lab.fronts[0].tls", "plain HTTP"),
+    (6, "lab.fronts[1].certificate", "unknown key"),
+    (8, "warm_up", "leaves nothing of the duration of 30s"),
+    (11, "cohorts[0].count", "must be at least 1, not 0"),
+    (12, "cohorts[0].cipher_table", "did you mean 'winc-nonecc'?"),
+    (13, "cohorts[0].credentials", "no secrets in clear text"),
+    (14, "cohorts[0].heartbeat", "cannot be negative"),
+    (15, "cohorts[0].start_up.over", "a herd starts all at once"),
+    (17, "cohorts[0].workload.file_size", "'64k' is ambiguous"),
+    (18, "cohorts[0].workload.conection", "did you mean 'connection'?"),
+    (19, "cohorts[0].workload.phase", "did you mean 'herd'?"),
+    (20, "cohorts[0].overrides.retry", "the first wait of 2s is longer"),
+    (21, "cohorts[1].name", "another cohort is named 'a' already"),
+    (22, "cohorts[1].profile", "did you mean 'canedge2'?"),
+    (23, "cohorts[1].front", "did you mean 'main'?"),
+    (25, "cohorts[2]", "expected a mapping"),
+    (27, "thresholds[0]", "unknown operator '='"),
+]
+
+
+def problems_of(text: str, *overrides: str) -> tuple[Problem, ...]:
+    """What is wrong with a scenario."""
+    with pytest.raises(InputError) as caught:
+        parse_scenario(text, "f.yaml", lambda n: catalog.load(n).profile, overrides)
+    return caught.value.problems
+
+
+def test_every_problem_comes_at_once_in_the_order_of_the_file() -> None:
+    """Fields that are wrong and fields that do not fit, each with line and place."""
+    problems = problems_of(BROKEN)
+    expected = [f"f.yaml:{line}: {place}" for line, place, _ in FOUND]
+    assert [problem.where for problem in problems] == expected
+    for problem, (_, _, words) in zip(problems, FOUND, strict=True):
+        assert words in problem.what
+    assert CANARY not in "\n".join(map(str, problems))
+
+
+def test_what_follows_from_a_broken_field_is_not_reported() -> None:
+    """A cohort that cannot be read is no reason to call its threshold wrong."""
+    text = "name: x\nlab: 3\ncohorts: [{name: a, count: 1}]\n"
+    assert [str(p) for p in problems_of(text)] == [
+        "f.yaml:2: lab: expected a mapping, not 3"
+    ]
+
+
+def test_problems_of_overrides_name_the_option() -> None:
+    """A line of the file would mislead: the value is not there."""
+    text = "name: x\nlab: {}\ncohorts: [{name: a, count: 1}]\n"
+    found = problems_of(text, "cohorts.a.count=0", f"cohorts.a.credentials={CANARY}")
+    assert [p.where for p in found] == [
+        "--set cohorts.a.count: cohorts[0].count",
+        "--set cohorts.a.credentials: cohorts[0].credentials",
+    ]
+    assert CANARY not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("", "f.yaml:1"),
+        ("[]", "f.yaml:1"),
+        ("just text", "f.yaml:1"),
+        ("a: [1", "f.yaml:1"),
+        ("name: x\nname: y", "f.yaml:2"),
+    ],
+)
+def test_what_is_no_mapping_is_refused(text: str, where: str) -> None:
+    """Empty files, lists and broken YAML are one problem with a line."""
+    assert [problem.where for problem in problems_of(text)] == [where]
+
+
+def test_keys_of_the_author_are_left_alone() -> None:
+    """Anchors live below keys that start with x-."""
+    text = (
+        "x-base: &base {count: 3, unknown-to-us: 1}\nname: x\nlab: {}\n"
+        "cohorts: [{name: a, count: 3}]\n"
+    )
+    scenario = parse_scenario(text, "f.yaml", lambda n: catalog.load(n).profile)
+    assert scenario.cohorts[0].count == 3
+
+
+def test_problems_of_a_profile_file_are_passed_on() -> None:
+    """A broken profile is reported where the cohort names it, with its own line."""
+
+    def load(_name: str) -> DeviceProfile:
+        raise InputError([Problem("p.yaml:3: tls", "is missing")])
+
+    text = "name: x\nlab: {}\ncohorts: [{name: a, count: 1, profile: ./p.yaml}]\n"
+    with pytest.raises(InputError) as caught:
+        parse_scenario(text, "f.yaml", load)
+    assert (
+        str(caught.value) == "f.yaml:3: cohorts[0].profile: p.yaml:3: tls: is missing"
+    )
+
+
+def test_the_quickstart_is_right_and_round_trips(
+    load_profile: Callable[[str], DeviceProfile],
+) -> None:
+    """parse(dump(parse(text))) = parse(text)."""
+    scenario = parse_scenario(
+        QUICKSTART.read_text(encoding="utf-8"), "quickstart.yaml", load_profile
+    )
+    assert sum(cohort.count for cohort in scenario.cohorts) == 500
+    text = yaml.safe_dump(scenario.to_data())
+    assert parse_scenario(text, "again.yaml", load_profile) == scenario
+
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 2**70)
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["1s", "64KiB", "main", "herd", "canedge2", "high", "lab"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["name", "count", "tls", "file", "uniform", "phase"])
+            | st.text(max_size=3),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=5,
+)
+KEYS = [
+    *["name", "seed", "version", "duration", "warm_up", "drain", "lab", "target"],
+    *["limits", "thresholds", "cohorts.0", "cohorts.0.name", "cohorts.1", "lab.fronts"],
+    *["cohorts.0.trust", "cohorts.0.credentials", "cohorts.0.overrides.tls"],
+    *["cohorts.0.workload.file_size", "cohorts.0.profile", "lab.fronts.0.tls"],
+    *["cohorts.0.security", "cohorts.0.front", "cohorts.0.start_up", "target.endpoint"],
+]
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(st.dictionaries(st.sampled_from(KEYS), values, max_size=4))
+def test_mutated_scenarios_never_raise_anything_but_input_error(
+    changes: dict[str, Any],
+) -> None:
+    """Any value in any place is accepted or refused with a place, never a crash."""
+    text = "name: x\nlab: {fronts: [{name: main}]}\ncohorts: [{name: a, count: 1}]\n"
+    overrides = [
+        f"{key}={yaml.safe_dump(value, default_flow_style=True, width=10_000).strip()}"
+        for key, value in changes.items()
+    ]
+    try:
+        parse_scenario(text, "f.yaml", lambda n: catalog.load(n).profile, overrides)
+    except InputError as exc:
+        problems = exc.problems
+    else:
+        return
+    assert problems
+    assert all(problem.where and problem.what for problem in problems)
+
+
+@given(st.text(max_size=60))
+def test_random_text_never_raises_anything_but_input_error(text: str) -> None:
+    """A stranger's file is a scenario or a list of problems."""
+    with pytest.raises(InputError):
+        parse_scenario(text, "f.yaml", lambda n: catalog.load(n).profile)
