@@ -199,21 +199,26 @@ async def test_port_in_use_is_an_input_problem(lab: LabProcess, tmp_path: Path) 
     assert not second.is_running
 
 
+@pytest.mark.parametrize("core", [100_000, -1])
 async def test_unknown_core_is_an_input_problem(
-    lab: LabProcess, tmp_path: Path
+    lab: LabProcess, tmp_path: Path, core: int
 ) -> None:
     """A core this machine does not have is refused."""
     with pytest.raises(InputError, match="cpu"):
-        await lab.start(lab_settings(tmp_path), cpu=100_000)
+        await lab.start(lab_settings(tmp_path), cpu=core)
 
 
 async def test_child_runs_on_the_core_it_was_given(
     lab: LabProcess, tmp_path: Path
 ) -> None:
-    """Pinning is real: the kernel says so."""
-    core = max(os.sched_getaffinity(0))
-    await lab.start(lab_settings(tmp_path), cpu=core)
-    assert os.sched_getaffinity(lab.pid) == {core}
+    """Pinning is real, also from a parent that is pinned elsewhere."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        await lab.start(lab_settings(tmp_path), cpu=max(cores))
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert os.sched_getaffinity(lab.pid) == {max(cores)}
 
 
 async def test_secrets_leave_no_trace(lab: LabProcess, tmp_path: Path) -> None:
