@@ -27,6 +27,7 @@ from fleetsim.target.explain import base_url, explain, is_missing_bucket, place
 CONNECTIONS: Final = 16
 _CONNECT_TIMEOUT_S: Final = 5
 _READ_TIMEOUT_S: Final = 60
+_ATTEMPTS: Final = 3
 _DELETE_AT_ONCE: Final = 1000  # S3: DeleteObjects takes at most 1000 keys
 
 _TROUBLE: Final = (
@@ -89,18 +90,23 @@ class Control:
         self._clock = clock
         self._stack = AsyncExitStack()
         self._client: Any = None
+        self._other_region = ""
 
     async def __aenter__(self) -> Self:
+        if self._endpoint.is_tls and self._ca_file is not None:
+            _check_ca_file(self._ca_file, self._endpoint)
+        self._client = await self._open(self._stack, attempts=_ATTEMPTS)
+        return self
+
+    async def _open(self, stack: AsyncExitStack, *, attempts: int) -> Any:
         endpoint, credentials = self._endpoint, self._credentials
-        if endpoint.is_tls and self._ca_file is not None:
-            _check_ca_file(self._ca_file, endpoint)
         is_path = endpoint.style is RequestStyle.PATH
         config = AioConfig(
             signature_version="s3v4",
             connect_timeout=_CONNECT_TIMEOUT_S,
             read_timeout=_READ_TIMEOUT_S,
             max_pool_connections=CONNECTIONS,
-            retries={"mode": "standard", "max_attempts": 3},
+            retries={"mode": "standard", "total_max_attempts": attempts},
             s3={"addressing_style": "path" if is_path else "virtual"},
             # other S3 servers do not all know the checksums AWS added in 2024
             request_checksum_calculation="when_required",
@@ -114,14 +120,15 @@ class Control:
         )
         verify = str(self._ca_file) if self._ca_file is not None else None
         try:
-            self._client = await self._stack.enter_async_context(
+            client = await stack.enter_async_context(
                 session.client(
                     "s3", endpoint_url=base_url(endpoint), config=config, verify=verify
                 )
             )
         except (botocore.exceptions.BotoCoreError, ValueError, OSError) as exc:
             raise explain(exc, endpoint) from exc
-        return self
+        client.meta.events.register_first("needs-retry.s3", self._note_region)
+        return client
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
@@ -136,25 +143,27 @@ class Control:
             TargetError: If it cannot: unreachable, wrong credentials, no bucket,
                 another region, wrong clock, no TLS, certificate not trusted.
         """
-        try:
-            answer = await self._client.list_objects_v2(
-                Bucket=self._endpoint.bucket, MaxKeys=1
-            )
-        except botocore.exceptions.ClientError as exc:
-            if not (create and is_missing_bucket(exc)):
+        async with AsyncExitStack() as stack:
+            # one attempt: what is wrong here is seldom better a moment later
+            client = await self._open(stack, attempts=1)
+            try:
+                answer = await client.list_objects_v2(
+                    Bucket=self._endpoint.bucket, MaxKeys=1
+                )
+            except botocore.exceptions.ClientError as exc:
+                if not (create and is_missing_bucket(exc)):
+                    raise explain(exc, self._endpoint) from exc
+                answer = await self._create_bucket()
+            except _TROUBLE as exc:
                 raise explain(exc, self._endpoint) from exc
-            answer = await self._create_bucket()
-        except _TROUBLE as exc:
-            raise explain(exc, self._endpoint) from exc
         headers = answer["ResponseMetadata"]["HTTPHeaders"]
         self._note_clock(headers.get("date", ""))
-        # botocore follows redirects to other regions silently; devices do not
-        region = headers.get("x-amz-bucket-region", self._endpoint.region)
-        if region != self._endpoint.region:
+        region = self._other_region or headers.get("x-amz-bucket-region", "")
+        if region not in {"", self._endpoint.region}:
             raise TargetError(
                 place(self._endpoint),
-                f"keeps this bucket in region {region!r}, not "
-                f"{self._endpoint.region!r}: set the region of the target",
+                f"keeps this bucket in another region: it expects {region!r}, not "
+                f"{self._endpoint.region!r}; set the region of the target",
             )
 
     async def put(self, key: str, body: bytes) -> None:
@@ -263,6 +272,16 @@ class Control:
             )
         except _TROUBLE as exc:
             raise explain(exc, self._endpoint) from exc
+
+    def _note_region(self, response: Any, **_: Any) -> None:
+        # botocore follows to another region and says nothing; devices do not follow
+        if response is None:
+            return  # no response at all: a connection failed
+        error = response[1].get("Error", {})
+        if error.get("Code") in {"AuthorizationHeaderMalformed", "PermanentRedirect"}:
+            headers = response[1].get("ResponseMetadata", {}).get("HTTPHeaders", {})
+            region = error.get("Region") or headers.get("x-amz-bucket-region")
+            self._other_region = str(region or "another one")
 
     def _note_clock(self, date: str) -> None:
         try:

@@ -7,7 +7,9 @@ import ssl
 from collections.abc import Iterator
 from typing import Final
 
+import aiohttp
 import botocore.exceptions
+import botocore.parsers
 
 from fleetsim.core.settings import Endpoint
 from fleetsim.exceptions import TargetError
@@ -69,7 +71,7 @@ def explain(exc: Exception, endpoint: Endpoint) -> TargetError:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return TargetError(
                 where,
-                f"its certificate is not trusted: {cause.verify_message or cause}; "
+                f"its certificate is not trusted: {cause.verify_message}; "
                 "check the CA file of the target",
             )
         if isinstance(cause, ssl.SSLError):
@@ -105,6 +107,12 @@ def _of_code(exc: botocore.exceptions.ClientError, endpoint: Endpoint) -> str:
         return f"{words}, not {endpoint.region!r}{hint}: {message[:200]}"
     if words is None and status == 400 and not endpoint.is_tls and "HTTPS" in message:
         words = "speaks HTTPS on this port: use https:// in the endpoint"
+    if words is None and code.isdigit():
+        # no error document: botocore put the status in its place
+        return (
+            f"answers with status {status}, but not as an S3 server does: check host "
+            "and port"
+        )
     return words or f"refused the request: {status} {code} {message[:200]}".rstrip()
 
 
@@ -130,7 +138,8 @@ def _causes(exc: BaseException) -> Iterator[BaseException]:
         if not isinstance(current, BaseException) or id(current) in seen:
             continue
         seen.add(id(current))
-        yield current
+        if not isinstance(current, aiohttp.ClientError):
+            yield current  # aiohttp's own are SSLError by name only, without a reason
         waiting += [
             current.__cause__,
             current.__context__,

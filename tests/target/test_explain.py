@@ -78,6 +78,7 @@ def no_tls() -> ssl.SSLError:
             PLAIN,
             "use https://",
         ),
+        (refused("500", "Internal Server Error", 500), PLAIN, "not as an S3 server"),
         (refused("Teapot", "I am one", 418), PLAIN, "418 Teapot I am one"),
         (
             caused_by(
