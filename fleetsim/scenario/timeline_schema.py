@@ -1,0 +1,558 @@
+"""Timeline schema: what the operator does while the fleet uploads, action by action.
+
+An entry has one trigger (``at``, ``after`` or ``when``) and exactly one action, whose
+key says what is done::
+
+    - {name: new_root, at: 5s, issue_ca: {}}
+    - {after: new_root, push_bundle: {certificates: [root, new_root], waves: {share: 10%, every: 30s}}}
+    - {when: "bundle_share >= 1", swap_server_certificate: {certificate: server2}}
+
+Certificates and authorities are named by the entry that makes them. ``root`` is the
+lab's first root, ``intermediate`` its first server CA, ``devices`` its device CA, and
+the front's own name is its first certificate.
+"""
+
+from enum import StrEnum, unique
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, StrictBool, StrictInt, model_validator
+
+from fleetsim.scenario.model import ClientKey, Name, Part, PathText, Text, TlsVersion
+from fleetsim.scenario.quantities import Duration, Ratio, Size
+from fleetsim.scenario.target_schema import CertificateName, CipherList
+
+MAX_ENTRIES: Final = 1000
+CA_LIFETIME_S: Final = 3650 * 86400.0
+LEAF_LIFETIME_S: Final = 90 * 86400.0
+
+Condition = Annotated[str, Field(min_length=3, max_length=500)]
+"""``<figure> <operator> <value>`` on the live figures, such as ``stranded == 0``."""
+
+
+class Selector(Part):
+    """Which devices; what is left out does not narrow the choice."""
+
+    cohorts: tuple[Name, ...] = ()
+    """Only these cohorts; empty = all."""
+    share: Ratio | None = None
+    """This share of them, chosen by the seed; the same share is the same devices."""
+    devices: tuple[Annotated[str, Field(pattern=r"^[0-9A-F]{8}$")], ...] = ()
+    """Only these device ids."""
+
+
+ALL: Final = Selector()
+
+# ---------------------------------------------------------------- certificates
+
+
+class IssueCa(Part):
+    """Make a certificate authority, named by the entry."""
+
+    key: ClientKey = "rsa-2048"
+    """Type and size of its key."""
+    lifetime: Duration = CA_LIFETIME_S
+    """From now to notAfter."""
+    under: Name | None = None
+    """Issuer; left out = it is a root of its own."""
+    common_name: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    """Subject; left out = the entry's name. Two roots may share one on purpose."""
+
+
+class CrossSign(Part):
+    """Certify the key of one authority by another; the result is named by the entry."""
+
+    ca: Name
+    """Authority whose key is certified."""
+    by: Name
+    """Authority that signs."""
+    lifetime: Duration = CA_LIFETIME_S
+    """From now to notAfter."""
+
+
+class IssueServerCertificate(Part):
+    """Make a server certificate, named by the entry."""
+
+    ca: Name = "intermediate"
+    """Issuer: a CA or a cross-signed CA."""
+    key: ClientKey = "rsa-2048"
+    """Type and size of its key."""
+    lifetime: Duration = LEAF_LIFETIME_S
+    """From `starts` to notAfter; seconds are allowed."""
+    starts: Duration = 0.0
+    """Time from now until it becomes valid; 0 = valid since yesterday."""
+    names: tuple[CertificateName, ...] = ("localhost", "127.0.0.1")
+    """Host names and addresses in its subjectAltName."""
+    with_common_name: StrictBool = True
+    """Put the first name into the subject as CN."""
+    with_key_encipherment: StrictBool = True
+    """Allow RSA key exchange (RSA keys only)."""
+
+
+@unique
+class ChainForm(StrEnum):
+    """What a server sends besides its leaf."""
+
+    FULL = "full"  # every intermediate, in order
+    LEAF_ONLY = "leaf_only"  # the intermediate was forgotten
+    WRONG_ORDER = "wrong_order"  # intermediates before the leaf's issuer
+    WITH_ROOT = "with_root"  # the root too
+
+
+class SwapServerCertificate(Part):
+    """Let a front present another certificate, without dropping connections."""
+
+    front: Name | None = None
+    """Front; left out = all TLS fronts."""
+    certificate: Name
+    """Certificate by name."""
+    chain: ChainForm = ChainForm.FULL
+    """What is sent along."""
+    also_send: tuple[Name, ...] = ()
+    """Further CA or cross-signed certificates to send, such as an expired one."""
+
+
+class SwapCiphers(Part):
+    """Let a front accept other TLS 1.2 cipher suites."""
+
+    front: Name | None = None
+    """Front; left out = all TLS fronts."""
+    ciphers: CipherList
+    """OpenSSL cipher list."""
+
+
+class SwapTlsVersions(Part):
+    """Let a front accept other protocol versions."""
+
+    front: Name | None = None
+    """Front; left out = all TLS fronts."""
+    versions: Annotated[tuple[TlsVersion, ...], Field(min_length=1, max_length=2)]
+    """Versions it accepts."""
+
+
+# ---------------------------------------------------------------- over the air
+
+
+class Waves(Part):
+    """Not everybody at once."""
+
+    share: Annotated[Ratio, Field(gt=0)]
+    """Share of the chosen devices per wave."""
+    every: Duration
+    """Time between two waves."""
+
+
+@unique
+class BundleFault(StrEnum):
+    """A bundle that is broken on purpose."""
+
+    EMPTY = "empty"
+    GARBAGE = "garbage"
+    TRUNCATED = "truncated"
+
+
+class PushBundle(Part):
+    """PUT ``<ID>/certs_server.p7b`` for devices to fetch on their over-the-air timer."""
+
+    to: Selector = ALL
+    """Devices."""
+    certificates: tuple[Name, ...] = ()
+    """Certificates of the bundle, by name."""
+    file: PathText | None = None
+    """A bundle file instead; relative to the scenario."""
+    fault: BundleFault | None = None
+    """Break it on purpose."""
+    waves: Waves | None = None
+    """Left out = all at once."""
+    pause_when: Condition | None = None
+    """No further wave while this holds; the last wave may then never go out."""
+
+
+class PushConfig(Part):
+    """PUT a configuration object; the devices apply it and power-cycle."""
+
+    to: Selector = ALL
+    """Devices."""
+    front: Name | None = None
+    """Front they shall use from then on (scheme, host and port)."""
+    heartbeat: Duration | None = None
+    """New period of device.json."""
+    ota: Duration | None = None
+    """New period of the over-the-air check."""
+    waves: Waves | None = None
+    """Left out = all at once."""
+    pause_when: Condition | None = None
+    """No further wave while this holds."""
+
+
+class PushFirmware(Part):
+    """PUT ``<ID>/firmware.bin``; the devices install it and power-cycle."""
+
+    to: Selector = ALL
+    """Devices."""
+    version: Annotated[str, Field(pattern=r"^\d{2}\.\d{2}\.\d{2}$")]
+    """``MM.mm.pp``."""
+    waves: Waves | None = None
+    """Left out = all at once."""
+    pause_when: Condition | None = None
+    """No further wave while this holds."""
+
+
+# ---------------------------------------------------------------- device identity
+
+
+class RotateDeviceCertificates(Part):
+    """Issue new device certificates; the devices use them from their next connection."""
+
+    to: Selector = ALL
+    """Devices."""
+    ca: Name = "devices"
+    """Issuer."""
+    lifetime: Duration = 365 * 86400.0
+    """From now to notAfter."""
+    revoke_old: Duration | None = None
+    """Revoke the old ones this long afterwards; left out = never."""
+
+
+class RevokeDevices(Part):
+    """Revoke the devices' current certificates and load the new list on the fronts."""
+
+    to: Selector
+    """Devices."""
+
+
+class Unrevoke(Part):
+    """Take devices off the revocation list again."""
+
+    to: Selector = ALL
+    """Devices."""
+
+
+class ExpireCrl(Part):
+    """Load a revocation list whose nextUpdate has passed on the fronts."""
+
+
+class RotateCredentials(Part):
+    """Give the fleet new S3 keys; the old ones stay valid for the overlap."""
+
+    to: Selector = ALL
+    """Devices that learn of the new keys."""
+    overlap: Duration = 0.0
+    """How long the server accepts the old keys afterwards."""
+
+
+# ---------------------------------------------------------------- trouble
+
+
+class ServerOutage(Part):
+    """Stop accepting connections for a while; those that are open are reset."""
+
+    front: Name | None = None
+    """Front; left out = all."""
+    duration: Duration
+    """How long."""
+
+
+class SlowServer(Part):
+    """Delay every answer for a while."""
+
+    front: Name | None = None
+    """Front; left out = all."""
+    delay: Duration
+    """Time added before an answer."""
+    duration: Duration
+    """How long."""
+
+
+class ResetConnections(Part):
+    """Reset every open connection."""
+
+    front: Name | None = None
+    """Front; left out = all."""
+
+
+class DnsChange(Part):
+    """Let a front's host name resolve to another address for the devices."""
+
+    front: Name
+    """Front whose name changes."""
+    to_front: Name | None = None
+    """Front whose address and port it leads to; left out = the name is gone."""
+
+
+@unique
+class FaultKind(StrEnum):
+    """What the fault relay does to connections (TCP level, in front of a front)."""
+
+    DELAY = "delay"
+    THROTTLE = "throttle"
+    RESET = "reset"
+    HALF_CLOSE = "half_close"
+    BLACKHOLE = "blackhole"
+    TRUNCATE = "truncate"
+
+
+class Fault(Part):
+    """Disturb the path between devices and a front for a while."""
+
+    front: Name | None = None
+    """Front; left out = all."""
+    kind: FaultKind
+    """What happens to connections."""
+    duration: Duration
+    """How long."""
+    delay: Duration = 0.0
+    """Delay per direction (kind delay)."""
+    bytes_per_s: Annotated[Size, Field(ge=1)] | None = None
+    """Rate (kind throttle)."""
+    after_bytes: Size = 0
+    """Bytes to the client before it happens (kinds reset, half_close, truncate)."""
+    share: Ratio = 1.0
+    """Share of new connections that are hit, in turn."""
+
+
+# ---------------------------------------------------------------- devices
+
+
+class PowerCycleDevices(Part):
+    """Cut the power and restore it."""
+
+    to: Selector = ALL
+    """Devices."""
+    over: Duration = 0.0
+    """Spread over this time."""
+
+
+class SleepDevices(Part):
+    """Switch devices off: a parked vehicle."""
+
+    to: Selector
+    """Devices."""
+
+
+class WakeDevices(Part):
+    """Switch sleeping devices on again."""
+
+    to: Selector = ALL
+    """Devices."""
+
+
+class SkewClock(Part):
+    """Move the devices' clocks."""
+
+    to: Selector = ALL
+    """Devices."""
+    by: Duration
+    """How far."""
+    backwards: StrictBool = False
+    """Into the past."""
+
+
+class SetClock(Part):
+    """Set the devices' clocks to a date."""
+
+    to: Selector = ALL
+    """Devices."""
+    time: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?Z$")]
+    """UTC date and time."""
+
+
+class LoseRtc(Part):
+    """The clock's battery is flat: the devices believe it is 2000-01-01."""
+
+    to: Selector = ALL
+    """Devices."""
+
+
+class NetworkDown(Part):
+    """The devices lose their network."""
+
+    to: Selector = ALL
+    """Devices."""
+
+
+class NetworkUp(Part):
+    """The devices get their network back."""
+
+    to: Selector = ALL
+    """Devices."""
+
+
+# ---------------------------------------------------------------- control
+
+
+class RunCommand(Part):
+    """Run the operator's own program; only with ``--allow-commands``."""
+
+    argv: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+    """Program and arguments; no shell."""
+    timeout: Annotated[Duration, Field(gt=0)] = 60.0
+    """It is killed after this."""
+    replaces: Name | None = None
+    """Action this stands for, where the target is not the lab."""
+
+
+class WaitFor(Part):
+    """Wait until a condition holds; entries that come `after` this one wait with it."""
+
+    condition: Condition
+    """On the live figures."""
+    timeout: Annotated[Duration, Field(gt=0)] = 300.0
+    """Fails after this."""
+
+
+class Assert(Part):
+    """Fail the run when a condition does not hold now."""
+
+    condition: Condition
+    """On the live figures."""
+    reason: Text = ""
+    """Why; for people."""
+
+
+ACTIONS: Final[dict[str, type[Part]]] = {
+    "issue_ca": IssueCa,
+    "cross_sign": CrossSign,
+    "issue_server_certificate": IssueServerCertificate,
+    "swap_server_certificate": SwapServerCertificate,
+    "swap_ciphers": SwapCiphers,
+    "swap_tls_versions": SwapTlsVersions,
+    "push_bundle": PushBundle,
+    "push_config": PushConfig,
+    "push_firmware": PushFirmware,
+    "rotate_device_certificates": RotateDeviceCertificates,
+    "revoke_devices": RevokeDevices,
+    "unrevoke": Unrevoke,
+    "expire_crl": ExpireCrl,
+    "rotate_credentials": RotateCredentials,
+    "server_outage": ServerOutage,
+    "slow_server": SlowServer,
+    "reset_connections": ResetConnections,
+    "dns_change": DnsChange,
+    "fault": Fault,
+    "power_cycle": PowerCycleDevices,
+    "sleep_devices": SleepDevices,
+    "wake_devices": WakeDevices,
+    "skew_clock": SkewClock,
+    "set_clock": SetClock,
+    "lose_rtc": LoseRtc,
+    "network_down": NetworkDown,
+    "network_up": NetworkUp,
+    "run_command": RunCommand,
+    "wait_for": WaitFor,
+    "assert": Assert,
+}
+"""Every action by the key that names it."""
+
+Action = (
+    IssueCa
+    | CrossSign
+    | IssueServerCertificate
+    | SwapServerCertificate
+    | SwapCiphers
+    | SwapTlsVersions
+    | PushBundle
+    | PushConfig
+    | PushFirmware
+    | RotateDeviceCertificates
+    | RevokeDevices
+    | Unrevoke
+    | ExpireCrl
+    | RotateCredentials
+    | ServerOutage
+    | SlowServer
+    | ResetConnections
+    | DnsChange
+    | Fault
+    | PowerCycleDevices
+    | SleepDevices
+    | WakeDevices
+    | SkewClock
+    | SetClock
+    | LoseRtc
+    | NetworkDown
+    | NetworkUp
+    | RunCommand
+    | WaitFor
+    | Assert
+)
+
+
+class TimelineEntry(Part):
+    """One thing that is done, and when."""
+
+    name: Name | None = None
+    """What others call it, and what it makes; unique in the timeline."""
+    at: Duration | None = None
+    """Run time."""
+    after: Name | None = None
+    """As soon as the entry of this name is done."""
+    delay: Duration = 0.0
+    """Time added to `after`."""
+    when: Condition | None = None
+    """As soon as this holds; checked once a second."""
+
+    issue_ca: IssueCa | None = None
+    cross_sign: CrossSign | None = None
+    issue_server_certificate: IssueServerCertificate | None = None
+    swap_server_certificate: SwapServerCertificate | None = None
+    swap_ciphers: SwapCiphers | None = None
+    swap_tls_versions: SwapTlsVersions | None = None
+    push_bundle: PushBundle | None = None
+    push_config: PushConfig | None = None
+    push_firmware: PushFirmware | None = None
+    rotate_device_certificates: RotateDeviceCertificates | None = None
+    revoke_devices: RevokeDevices | None = None
+    unrevoke: Unrevoke | None = None
+    expire_crl: ExpireCrl | None = None
+    rotate_credentials: RotateCredentials | None = None
+    server_outage: ServerOutage | None = None
+    slow_server: SlowServer | None = None
+    reset_connections: ResetConnections | None = None
+    dns_change: DnsChange | None = None
+    fault: Fault | None = None
+    power_cycle: PowerCycleDevices | None = None
+    sleep_devices: SleepDevices | None = None
+    wake_devices: WakeDevices | None = None
+    skew_clock: SkewClock | None = None
+    set_clock: SetClock | None = None
+    lose_rtc: LoseRtc | None = None
+    network_down: NetworkDown | None = None
+    network_up: NetworkUp | None = None
+    run_command: RunCommand | None = None
+    wait_for: WaitFor | None = None
+    assert_: Annotated[Assert | None, Field(alias="assert")] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_actions(cls, value: Any) -> Any:
+        """``issue_ca:`` without a value means ``issue_ca: {}``."""
+        if isinstance(value, dict):
+            return {
+                key: {} if key in ACTIONS and each is None else each
+                for key, each in value.items()
+            }
+        return value
+
+    @property
+    def action(self) -> tuple[str, Action]:
+        """Key and content of the one action."""
+        for key in ACTIONS:
+            found = getattr(self, "assert_" if key == "assert" else key)
+            if found is not None:
+                return key, found
+        raise ValueError("an entry without an action")
+
+
+class CalendarSpec(Part):
+    """Maps a calendar onto the run: certificates, device clocks and the lab follow."""
+
+    start: Annotated[
+        str, Field(pattern=r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2})?Z)?$")
+    ]
+    """Date at run time 0, UTC: ``2027-03-02`` or ``2027-03-02T00:00Z``."""
+    time_scale: Annotated[StrictInt, Field(ge=1, le=10_000_000)] = 1
+    """Calendar seconds per run second."""
+
+
+Expectation = Literal["pass", "fail"]
+"""``fail`` = the scenario shows damage on purpose: a failed verdict is exit code 0."""
