@@ -90,6 +90,7 @@ class AuditOutcome:
     Attributes:
         checked: Whether the check took place; ``reason`` says why not.
         reason: Empty when it did.
+        failed: It was wanted and could not be done: such a run proves nothing.
         listed: Objects listed below the fleet's prefixes.
         acknowledged: Uploads acknowledged to devices.
         stored: Acknowledged uploads found whole: present, right size, right ETag.
@@ -105,6 +106,7 @@ class AuditOutcome:
 
     checked: bool
     reason: str = ""
+    failed: bool = False
     listed: int = 0
     acknowledged: int = 0
     stored: int = 0

@@ -4,8 +4,8 @@ Verdict, first rule that applies:
 
 1. ``interrupted``: the run was asked to stop, or was killed.
 2. ``failed``: a threshold that is not a time does not hold; or an unclassified failure;
-   or a difference between what devices were told and what the bucket holds; or the run
-   ended with an error of its own.
+   or a difference between what devices were told and what the bucket holds, or a truth
+   check that could not be done; or the run ended with an error of its own.
 3. ``invalid``: the generator was saturated and there is a threshold on a time: such a
    time describes the generator, so it neither holds nor fails. Without a threshold on
    a time, saturation is printed but changes no verdict.
@@ -108,11 +108,12 @@ def _verdict(run: Run, verdicts: list[Verdict]) -> str:
     if run.outcome in {RunOutcome.INTERRUPTED, RunOutcome.RUNNING}:
         return "interrupted"
     unclassified = run.records.attempts_at().kinds[Kind.UNCLASSIFIED]
-    unaccounted = run.audit.unaccounted if run.audit is not None else 0
+    audit = run.audit
+    is_truth_in_doubt = audit is not None and (audit.failed or audit.unaccounted > 0)
     if (
         run.outcome is RunOutcome.ERROR
         or unclassified
-        or unaccounted
+        or is_truth_in_doubt
         or any(not verdict.ok for verdict in verdicts if not verdict.is_time)
     ):
         return "failed"
@@ -259,6 +260,7 @@ def _audit(run: Run) -> dict[str, Any] | None:
     return {
         "checked": audit.checked,
         "reason": audit.reason,
+        "failed": audit.failed,
         "listed": audit.listed,
         "acknowledged": audit.acknowledged,
         "stored": audit.stored,

@@ -98,7 +98,11 @@ def _uploads(summary: Mapping[str, Any]) -> Text:
     acknowledged = uploads["acknowledged"]
     if audit is None or not audit["checked"]:
         why = f": {audit['reason']}" if audit and audit["reason"] else ""
-        return Text(f"acknowledged {acknowledged:,}; the bucket was not checked{why}")
+        style = "red" if audit and audit["failed"] else ""
+        return Text(
+            f"acknowledged {acknowledged:,}; the bucket was not checked{why}",
+            style=style,
+        )
     late = f" ({audit['late']:,} more arrived unacknowledged)" if audit["late"] else ""
     if not uploads["unaccounted"]:
         size_only = (

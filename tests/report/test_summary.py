@@ -15,6 +15,8 @@ from tests.report.runs import SATURATED, make_run
 
 CLEAN = AuditOutcome(checked=True, listed=1, acknowledged=1, stored=1)
 MISSING = AuditOutcome(checked=True, missing=("k",), missing_count=1)
+UNCHECKED = AuditOutcome(checked=False, reason="switched off")
+UNCHECKABLE = AuditOutcome(checked=False, failed=True, reason="the target was gone")
 BUG = record(1, kind="unclassified", phase="wait")
 SLOW = ("upload.response_time.max < 1ms",)
 FAST = ("upload.response_time.max < 1s",)
@@ -125,6 +127,8 @@ def test_the_shape_is_the_contract(tmp_path: Path) -> None:
         ({"thresholds": ("stranded == 1",)}, "failed", 99),
         ({"records": (record(), BUG)}, "failed", 99),
         ({"audit": MISSING}, "failed", 99),
+        ({"audit": UNCHECKED}, "passed", 0),
+        ({"audit": UNCHECKABLE}, "failed", 99),
         ({"outcome": RunOutcome.ERROR}, "failed", 99),
         ({"generator": SATURATED}, "passed", 0),
         ({"generator": SATURATED, "thresholds": FAST}, "invalid", 99),
@@ -147,6 +151,8 @@ def test_the_shape_is_the_contract(tmp_path: Path) -> None:
         "a count does not hold",
         "unclassified",
         "unaccounted",
+        "not audited on request",
+        "audit impossible",
         "ended by an error",
         "saturated, no time asked",
         "saturated, a time holds",
