@@ -3,7 +3,8 @@
 Everything the operating system, the resolver, OpenSSL or a deadline can say about a
 connection is turned into a member of the taxonomy here (see
 :mod:`fleetsim.core.failure`), always from numbers (errno, ``EAI_``, reason codes of
-libssl, alert numbers), never from texts; texts only become the detail.
+libssl, alert numbers). Texts only become the detail, except where asyncio and pyOpenSSL
+leave nothing but a text; it is turned back into its number first.
 
 What the same system error is called depends on the phase it hit: a reset is
 ``tcp.reset`` while connecting, ``tls.reset`` during the handshake and ``http.reset``

@@ -5,6 +5,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -271,8 +272,7 @@ def test_dsa_server(tmp_path: Path) -> None:
 
 def now() -> int:
     """The real time: programs issue certificates from today on."""
-    stamp = subprocess.run(["date", "+%s"], capture_output=True, text=True, check=True)
-    return int(stamp.stdout)
+    return int(datetime.now(UTC).timestamp())
 
 
 # ---------------------------------------------------------------- s_client

@@ -5,6 +5,7 @@ from decimal import Decimal, localcontext
 import pytest
 
 from fleetsim.transport.dh_parameters import DH_PARAMETERS
+from tests.integration.tls_wire import program
 
 
 def prime_of(pem: bytes) -> tuple[int, int]:
@@ -56,7 +57,7 @@ def test_oakley_group_2_begins_and_ends_as_published() -> None:
 def test_openssl_finds_them_sound(bits: int) -> None:
     """``openssl dhparam -check``: safe prime, generator fits, size as labelled."""
     said = subprocess.run(
-        ["openssl", "dhparam", "-check", "-noout", "-text"],
+        [program("openssl"), "dhparam", "-check", "-noout", "-text"],
         input=DH_PARAMETERS[bits],
         capture_output=True,
         check=True,

@@ -19,6 +19,7 @@ from fleetsim.transport.base import ClientIdentity
 from fleetsim.transport.tls_context import ClientContexts, check_group
 from fleetsim.transport.tls_pump import TlsPump
 from fleetsim.transport.tls_server import ServerCertificate, ServerContext, ServerTls
+from tests.integration.tls_wire import program
 from tests.transport.certificates import (
     DEVICE_UNIX_S,
     FUTURE,
@@ -447,7 +448,7 @@ def test_openssl_verify_agrees(
         )
     said = subprocess.run(
         [
-            *("openssl", "verify", "-purpose", "sslserver"),
+            *(program("openssl"), "verify", "-purpose", "sslserver"),
             *("-attime", str(DEVICE_UNIX_S)),
             *("-CAfile", "root", "-untrusted", "between", "leaf"),
         ],

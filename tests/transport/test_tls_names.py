@@ -7,6 +7,7 @@ from OpenSSL._util import lib
 from fleetsim.core.failure import is_kind
 from fleetsim.transport import tls_names
 from fleetsim.transport.openssl_names import reason_text, verify_text
+from tests.integration.tls_wire import program
 
 # OpenSSL's words for a code it does not know.
 UNKNOWN = "unknown certificate verification error"
@@ -93,7 +94,10 @@ def test_alerts_against_the_openssl_program() -> None:
     for number, words in ((48, "unknown ca"), (116, "certificate required")):
         code = f"{20 << 23 | 1000 + number:x}"
         said = subprocess.run(
-            ["openssl", "errstr", code], capture_output=True, text=True, check=True
+            [program("openssl"), "errstr", code],
+            capture_output=True,
+            text=True,
+            check=True,
         )
         assert words in said.stdout
         assert tls_names.alert_name_of(number) == words.replace(" ", "_")

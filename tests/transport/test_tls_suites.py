@@ -14,6 +14,7 @@ from fleetsim.transport.tls_suites import (
     trust,
     version_problems,
 )
+from tests.integration.tls_wire import program
 from tests.transport.pumps import ROOT
 
 # The suites of the WINC module, in the order of its header (device.md 1.3).
@@ -93,7 +94,7 @@ def test_what_is_no_suite(name: str) -> None:
 def test_known_names_are_openssls() -> None:
     """Another OpenSSL knows every suite of the device by the same name."""
     listed = subprocess.run(
-        ["openssl", "ciphers", "ALL:@SECLEVEL=0"],
+        [program("openssl"), "ciphers", "ALL:@SECLEVEL=0"],
         capture_output=True,
         text=True,
         check=True,
