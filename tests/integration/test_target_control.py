@@ -245,6 +245,7 @@ async def test_something_that_is_not_s3_is_named() -> None:
 
 
 @pytest.mark.parametrize("style", list(RequestStyle))
+@pytest.mark.slow
 @pytest.mark.usefixtures("_subdomains_of_localhost")
 async def test_objects_go_come_and_go(lab: RunningLab, style: RequestStyle) -> None:
     """Put, list with odd keys over several pages, delete by prefix; both styles."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -68,6 +69,7 @@ def test_buckets_of_a_column_are_those_of_its_values(values: list[int]) -> None:
     assert _buckets(column).to_pylist() == [bucket_index(v) for v in values + edges]
 
 
+@pytest.mark.slow
 @given(records=st.lists(rows, min_size=1, max_size=30))
 @settings(
     max_examples=40,
