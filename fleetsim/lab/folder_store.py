@@ -24,7 +24,7 @@ import os
 import shutil
 import stat
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -198,7 +198,7 @@ class FolderStore(Buckets):
 
     async def read(
         self, bucket: str, info: ObjectInfo, start: int, stop: int
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """See :class:`fleetsim.lab.object_store.ObjectStore`."""
         path = self._paths.get((bucket, info.key))
         catalogue = self.buckets.get(bucket)

@@ -6,7 +6,7 @@ without waiting; only bodies may be slow. A body is first received into a
 is cut short leaves nothing behind, and a reader sees the old object or the new one.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from fleetsim.lab.catalogue import Bucket, Buckets, ObjectInfo, Room
@@ -95,8 +95,10 @@ class ObjectStore(Protocol):
 
     def read(
         self, bucket: str, info: ObjectInfo, start: int, stop: int
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Yield the bytes ``start`` to ``stop`` (exclusive) of an object's body.
+
+        To be closed by who does not read to the end.
 
         Raises:
             S3Error: ``NoSuchKey`` when it was deleted meanwhile, ``NotImplemented``
@@ -230,7 +232,7 @@ class MemoryStore(Buckets):
 
     async def read(
         self, bucket: str, info: ObjectInfo, start: int, stop: int
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """See :class:`ObjectStore`."""
         kept = self._bodies.get((bucket, info.key))
         if kept is None:

@@ -1,7 +1,8 @@
 """Copies made inside the store, hashed on the way."""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from fleetsim.lab.checksums import Algorithm, Checksum, encode_value
 from fleetsim.lab.object_store import Draft
@@ -22,17 +23,18 @@ class HashedCopy:
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._running = algorithm.new() if algorithm is not None else None
 
-    async def take(self, pieces: AsyncIterator[bytes], size: int) -> None:
+    async def take(self, pieces: AsyncGenerator[bytes, None], size: int) -> None:
         """Take all pieces.
 
         Raises:
             S3Error: ``InternalError`` when they are not ``size`` bytes.
         """
-        async for piece in pieces:
-            self._md5.update(piece)
-            if self._running is not None:
-                self._running.update(piece)
-            await self._draft.write(piece)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                self._md5.update(piece)
+                if self._running is not None:
+                    self._running.update(piece)
+                await self._draft.write(piece)
         if self._draft.size != size:
             raise S3Error("InternalError", "The source changed while it was copied.")
 

@@ -153,6 +153,8 @@ class ObjectOperations:
             reply.body = await anext(pieces)
             if len(reply.body) < reply.length:
                 reply.rest = pieces
+            else:
+                await pieces.aclose()
         return reply
 
     async def head_object(self, call: Call) -> Reply:

@@ -5,7 +5,8 @@ three times as much CPU for the few header lines of a PUT, and this endpoint is 
 of a load generator.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import lru_cache
@@ -37,7 +38,7 @@ class Reply:
     status: int = 200
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes = b""
-    rest: AsyncIterator[bytes] | None = None
+    rest: AsyncGenerator[bytes, None] | None = None
     length: int | None = None
     error_code: str = ""
 
@@ -112,14 +113,18 @@ class Answer(web.StreamResponse):
             self._lines.append("Connection: keep-alive")
         head = ("\r\n".join(self._lines) + "\r\n\r\n").encode()
         self._keep_alive = keep_alive
-        self._write(request, head + self._reply.body if self._has_body else head)
-        if self._has_body and self._reply.rest is not None:
-            await request.writer.drain()
-            await self._write_rest(request, self._reply.rest)
+        rest = self._reply.rest
+        if rest is None:
+            self._write(request, head + self._reply.body if self._has_body else head)
+        else:
+            async with aclosing(rest):
+                self._write(request, head + self._reply.body)
+                await request.writer.drain()
+                await self._write_rest(request, rest)
         return request.writer
 
     async def _write_rest(
-        self, request: web.BaseRequest, rest: AsyncIterator[bytes]
+        self, request: web.BaseRequest, rest: AsyncGenerator[bytes, None]
     ) -> None:
         try:
             async for piece in rest:

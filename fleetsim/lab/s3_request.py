@@ -308,9 +308,14 @@ def _selected(call: Call) -> Operation:
         raise S3Error("NotImplemented")
     if query and query.get("versionId", "null") != "null":
         raise S3Error("NotImplemented", "This bucket has no versions.")
+    named = [name for _, name, _ in routes if name and name in query] if query else []
     for method, name, operation in routes:
-        if method == call.method and (not name or name in query):
+        # A sub-resource is never taken for its bucket or object: DELETE /b?acl must
+        # not delete the bucket.
+        if method == call.method and (name in named if named else not name):
             return operation
+    if named:
+        raise S3Error("NotImplemented")
     resource_type = "OBJECT" if call.key else "BUCKET"
     raise _not_allowed(call, resource_type, "GET, HEAD, PUT, POST, DELETE")
 
