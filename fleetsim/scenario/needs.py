@@ -1,7 +1,8 @@
 """Needs: what a plan will ask of the machine and of the server, before it starts.
 
-Counts of files are exact up to jitter (they follow from the plan), rates are averages
-over the load, CPU and memory are estimates from the figures below. A plan that will not
+Counts of files and timers follow from the plan and are exact, up to jitter and as long as
+nothing fails; rates are averages over the load; CPU and memory are estimates from the
+figures below. A plan that will not
 fit should be found by ``fleetsim check`` and not in the middle of a run.
 """
 
@@ -37,9 +38,9 @@ HEARTBEAT_BYTES: Final = 700
 BASE_MEMORY_BYTES: Final = 120 * 1024**2
 DEVICE_MEMORY_BYTES: Final = 10 * 1024
 CONNECTION_MEMORY_BYTES: Final = 40 * 1024
-CPU_NEW_TLS_S: Final = 700e-6
+CPU_NEW_TLS_S: Final = 900e-6
 """New TLS 1.2 connection and a 16 KiB PUT (RSA-2048 chain, 2.25 GHz Zen 2 core)."""
-CPU_REQUEST_S: Final = 130e-6
+CPU_REQUEST_S: Final = 150e-6
 """Signed 16 KiB PUT on an open connection, likewise."""
 CPU_BYTES_PER_S: Final = 400e6
 BUSY_CPU_RATIO: Final = 0.7
@@ -120,10 +121,8 @@ def needs_of(
         lab: The embedded server, if any.
     """
     seconds = duration_ns / NS_PER_S
-    files, life_s = _lives(cohorts, devices, duration_ns)
-    shares = [
-        _share(cohort, files[cohort.index], life_s[cohort.index]) for cohort in cohorts
-    ]
+    turns = _turns(cohorts, devices, duration_ns)
+    shares = [_share(cohort, turns[cohort.index]) for cohort in cohorts]
     total = sum(share.requests for share in shares)
     upload_bytes = sum(
         s.uploads * law(s.cohort.workload.file_size).mean() for s in shares
@@ -170,33 +169,50 @@ def _with_warnings(needs: Needs, warnings: tuple[str, ...]) -> Needs:
     return Needs(**{**values, "warnings": warnings})
 
 
-def _lives(
+@dataclass(slots=True)
+class _Turns:
+    """How often the devices of one cohort do what the plan says."""
+
+    files: int = 0
+    heartbeats: int = 0
+    checks: int = 0
+
+
+def _turns(
     cohorts: Sequence[CohortPlan], devices: Sequence[DevicePlan], duration_ns: int
-) -> tuple[list[int], list[float]]:
-    """Files closed, and seconds powered on during the load, by cohort."""
-    files = [0] * len(cohorts)
-    life_s = [0.0] * len(cohorts)
-    periods = [to_ns(cohort.workload.period_s) for cohort in cohorts]
+) -> list[_Turns]:
+    """Count, device by device: files after power-on, timers from power-on on."""
+    turns = [_Turns() for _ in cohorts]
+    periods = [
+        (
+            to_ns(cohort.workload.period_s),
+            to_ns(cohort.workload.heartbeat_s),
+            to_ns(cohort.workload.ota_s),
+        )
+        for cohort in cohorts
+    ]
     for device in devices:
-        index, start, phase = device.cohort, device.start_ns, device.phase_ns
-        life_s[index] += max(0, duration_ns - start) / NS_PER_S
-        period = periods[index]
-        if period and start < duration_ns:
-            files[index] += _closings(duration_ns, phase, period)
-            files[index] -= _closings(start + 1, phase, period)
-    return files, life_s
+        turn, start_ns = turns[device.cohort], device.start_ns
+        period, heartbeat, check = periods[device.cohort]
+        if period and start_ns < duration_ns:
+            turn.files += _times(duration_ns, device.phase_ns, period)
+            turn.files -= _times(start_ns + 1, device.phase_ns, period)
+        if heartbeat:
+            turn.heartbeats += _times(duration_ns, start_ns, heartbeat)
+        if check:
+            turn.checks += _times(duration_ns, start_ns, check)
+    return turns
 
 
-def _closings(before_ns: int, phase_ns: int, period_ns: int) -> int:
-    """How many k >= 0 have phase + k * period < before."""
-    return max(0, -((phase_ns - before_ns) // period_ns))
+def _times(before_ns: int, first_ns: int, period_ns: int) -> int:
+    """How many k >= 0 have first + k * period < before."""
+    return max(0, -((first_ns - before_ns) // period_ns))
 
 
-def _share(cohort: CohortPlan, files: int, life_s: float) -> _Share:
+def _share(cohort: CohortPlan, turns: _Turns) -> _Share:
     work, profile, count = cohort.workload, cohort.profile, cohort.count
-    uploads = files * (1.0 + work.duplicate_ratio)
-    beats = count + life_s / work.heartbeat_s if work.heartbeat_s else 0.0
-    checks = count + life_s / work.ota_s if work.ota_s else 0.0
+    beats, checks = turns.heartbeats, turns.checks
+    uploads = turns.files * (1.0 + work.duplicate_ratio)
     schemas = count if profile.boot_uploads_schema else 0
     configs = count if work.ota_s else 0  # a bucket without one gets the device's own
     requests = uploads + beats + OTA_REQUESTS * checks + schemas + configs
