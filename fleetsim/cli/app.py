@@ -6,7 +6,6 @@ usable · 99 a threshold failed · 130 interrupted (partial results kept).
 
 from typing import Annotated, Any
 
-import click
 import typer
 import typer.core
 
@@ -25,7 +24,7 @@ from fleetsim.exceptions import FleetsimError
 class Commands(typer.core.TyperGroup):
     """A group that answers our own errors with their words and their exit code."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Run the command named by the arguments."""
         try:
             return super().invoke(ctx)

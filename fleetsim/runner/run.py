@@ -227,7 +227,7 @@ async def _check_truth(
             started=started,
         )
     except TargetError as error:
-        return AuditOutcome(checked=False, reason=str(error))
+        return AuditOutcome(checked=False, failed=True, reason=str(error))
 
 
 def _authorities(plan: Plan, base_folder: Path) -> dict[str, Authority]:
