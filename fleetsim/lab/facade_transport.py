@@ -12,7 +12,7 @@ below it are a :class:`~fleetsim.transport.tls_pump.TlsPump` and a plain TCP tra
   client feels the back-pressure. What one TCP read held (at most 256 KiB on uvloop)
   is already decrypted and delivered.
 * Closing: pending plaintext first, then close_notify (RFC 8446 6.1), then the owner lets
-  the connection linger (see :mod:`fleetsim.lab.tls_front`).
+  the connection linger (see :mod:`fleetsim.lab.front_connection`).
 """
 
 import asyncio

@@ -18,6 +18,7 @@ from aiohttp import web
 from fleetsim.core.settings import Credentials
 from fleetsim.exceptions import InputError, Problem
 from fleetsim.lab.folder_store import FolderStore
+from fleetsim.lab.front_connection import FrontLimits
 from fleetsim.lab.handshake_log import HandshakeEntry
 from fleetsim.lab.loop_lag import LoopLag
 from fleetsim.lab.object_store import MemoryStore, ObjectStore
@@ -30,7 +31,7 @@ from fleetsim.lab.settings import (
     TlsSettings,
 )
 from fleetsim.lab.tls_files import load_tls
-from fleetsim.lab.tls_front import FrontLimits, TlsFront
+from fleetsim.lab.tls_front import TlsFront
 from fleetsim.transport.tls_server import ServerContext, ServerTls
 
 
@@ -85,6 +86,7 @@ class LabServer:
             http = web.Server(
                 self._service.handle,
                 keepalive_timeout=settings.idle_timeout_s,
+                tcp_keepalive=False,  # the front's own sweep finds dead connections
                 **SERVER_OPTIONS,
             )
             try:
@@ -120,9 +122,9 @@ class LabServer:
             each.front.close_listener()
         for each in fronts:
             each.http.pre_shutdown()
-        for each in fronts:
-            await each.http.shutdown(grace_s)
-            await each.front.stop(min(grace_s, each.front.limits.linger_s))
+        async with asyncio.TaskGroup() as tasks:
+            for each in fronts:
+                tasks.create_task(_stop_front(each, grace_s))
 
     def swap_front(self, name: str, tls: TlsSettings) -> None:
         """Use other TLS settings on one front, for new handshakes only.
@@ -216,6 +218,11 @@ class LabServer:
             known = ", ".join(self._fronts) or "none"
             raise InputError(Problem(f"front {name}", f"there is none; known: {known}"))
         return each
+
+
+async def _stop_front(each: _Front, grace_s: float) -> None:
+    await each.http.shutdown(grace_s)
+    await each.front.stop(min(grace_s, each.front.limits.linger_s))
 
 
 def s3_settings(settings: LabSettings) -> S3Settings:

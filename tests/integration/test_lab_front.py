@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from fleetsim.core.settings import CipherGroup, TlsRules
 from fleetsim.lab.facade_transport import SLICE_BYTES
-from fleetsim.lab.tls_front import FrontLimits, TlsFront
+from fleetsim.lab.front_connection import FrontLimits
+from fleetsim.lab.tls_front import TlsFront
 from fleetsim.pki.crl import Reason, Revocation, build_crl
 from fleetsim.pki.leaves import Leaf
 from fleetsim.transport.tls_server import ServerTls
