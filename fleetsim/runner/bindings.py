@@ -24,6 +24,7 @@ from fleetsim.runner.lab_setup import CLOCK_SLACK, LabKit
 from fleetsim.scenario.plan import CohortPlan, DevicePlan, Plan
 from fleetsim.scenario.specs import EmptyTrust, FileTrust, LabTrust
 from fleetsim.transport.base import ClientIdentity
+from fleetsim.transport.tls_context import check_group
 
 DEVICE_LIFETIME: Final = timedelta(days=365)
 
@@ -81,6 +82,7 @@ def bind(
     Raises:
         InputError: A bundle file cannot be read, a key type cannot be made.
     """
+    _check_groups(plan)
     clock = RunClock(int(now.timestamp() * 1e9))
     payload = PayloadBlock(seed=plan.seed)
     bindings, refused = [], []
@@ -120,6 +122,19 @@ def bind(
             )
         )
     return bindings, refused
+
+
+def _check_groups(plan: Plan) -> None:
+    """Refuse cipher groups that this machine's OpenSSL cannot offer."""
+    problems = [
+        Problem(f"cohort {cohort.name}: {group.name}", str(problem))
+        for cohort in plan.cohorts
+        if cohort.security is not Security.LOW
+        for group in cohort.cipher_table.groups
+        for problem in check_group(group, cohort.profile.tls)
+    ]
+    if problems:
+        raise InputError(problems)
 
 
 def _bundle(

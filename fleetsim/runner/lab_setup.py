@@ -153,7 +153,8 @@ def build_lab(
 
 def _server(tls: TlsSpec, issuer: Authority, root: Authority, now: datetime) -> Leaf:
     spec = tls.certificate
-    names, ips = [], []
+    names: list[str] = []
+    ips: list[str] = []
     for name in spec.names:
         (ips if _is_ip(name) else names).append(name)
     return issue_server(

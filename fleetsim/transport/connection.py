@@ -21,6 +21,7 @@ from fleetsim.core.events import Handshake, Response
 from fleetsim.core.failure import Failure, Kind, Phase
 from fleetsim.core.http1 import ResponseParser
 from fleetsim.core.settings import Deadlines
+from fleetsim.exceptions import InputError
 from fleetsim.transport import errors
 from fleetsim.transport.base import Measures
 from fleetsim.transport.tls_pump import TlsPump
@@ -165,7 +166,11 @@ class Connection(asyncio.Protocol):
             return
         self._step = Step.HANDSHAKING
         self._enter(Phase.TLS, self._deadlines.handshake_s)
-        self._pump = TlsPump(self._open_tls())
+        try:
+            self._pump = TlsPump(self._open_tls())
+        except InputError as error:
+            self._handshake_failed(errors.from_own_certificate(error))
+            return
         self._pump.handshake()
         self._flush(self._pump, tcp)
         if self._pump.failure is not None:
