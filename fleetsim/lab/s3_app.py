@@ -10,6 +10,7 @@ checksum only from the client (AWS adds a CRC64NVME of its own to every object).
 """
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -90,7 +91,7 @@ class S3Settings:
             if entry.access_key in seen:
                 problems.append(Problem(where, "is there twice"))
             seen.add(entry.access_key)
-        if not self.region or not self.region.replace("-", "").isalnum():
+        if not _REGION.fullmatch(self.region):
             problems.append(
                 Problem("region", f"is {self.region!r}, must be letters, digits and -")
             )
@@ -106,6 +107,7 @@ class S3Settings:
         return problems
 
 
+_REGION: Final = re.compile(r"[A-Za-z0-9-]+")
 _ACCESS_KEY_CHARACTERS: Final = frozenset(map(chr, range(0x21, 0x7F))) - {"/", ","}
 
 

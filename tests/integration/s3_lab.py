@@ -51,11 +51,14 @@ class RunningLab:
         settings: S3Settings,
         store: ObjectStore,
         tls: ssl.SSLContext | None = None,
+        *,
+        is_bare: bool = False,
     ) -> None:
         self.store = store
         self.requests: list[RequestLog] = []
         self._settings = settings
         self._tls = tls
+        self._is_bare = is_bare
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -88,7 +91,12 @@ class RunningLab:
     async def _serve(self) -> None:
         app = create_app(self._settings, self.store, time.time, self.requests.append)  # noqa: TID251  # real clients sign with the real clock
         self.service = app[SERVICE]
-        runner = web.AppRunner(app, **SERVER_OPTIONS)
+        runner: web.BaseRunner
+        if self._is_bare:
+            server = web.Server(self.service.handle, **SERVER_OPTIONS)
+            runner = web.ServerRunner(server)
+        else:
+            runner = web.AppRunner(app, **SERVER_OPTIONS)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self._tls)
         await site.start()
@@ -103,9 +111,13 @@ def running_lab(
     settings: S3Settings | None = None,
     store: ObjectStore | None = None,
     tls: ssl.SSLContext | None = None,
+    *,
+    is_bare: bool = False,
 ) -> Iterator[RunningLab]:
-    """Run a lab for the duration of a ``with`` block."""
-    lab = RunningLab(settings or lab_settings(), store or MemoryStore(), tls)
+    """Run a lab for the duration of a ``with`` block, bare or as an application."""
+    lab = RunningLab(
+        settings or lab_settings(), store or MemoryStore(), tls, is_bare=is_bare
+    )
     lab.start()
     try:
         yield lab

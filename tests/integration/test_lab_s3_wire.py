@@ -8,6 +8,7 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -54,10 +55,10 @@ class Reply:
         return ET.fromstring(self.body).findtext("Code") or ""  # noqa: S314  # ours
 
 
-@pytest.fixture(scope="module")
-def lab() -> Iterator[RunningLab]:
-    """One lab for all tests."""
-    with running_lab() as running:
+@pytest.fixture(scope="module", params=["app", "server"])
+def lab(request: pytest.FixtureRequest) -> Iterator[RunningLab]:
+    """One lab for all tests, in each of the two ways to serve it."""
+    with running_lab(is_bare=request.param == "server") as running:
         yield running
 
 
@@ -539,6 +540,36 @@ def test_random_requests_never_give_500(
     ]
     reply = exchange(lab, "GET", f"/{target}", headers)
     assert 400 <= reply.status < 500 or reply.status == 501
+
+
+ODD_BYTES = st.binary(max_size=30).map(lambda raw: quote(raw, safe=""))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    credential=st.one_of(
+        ODD_BYTES,
+        st.just(
+            f"{ACCESS_KEY}%2F{amz_date(now())[:8]}%2Fus-east-1%2Fs3%2Faws4_request"
+        ),
+    ),
+    date=st.one_of(ODD_BYTES, st.builds(lambda: amz_date(now()))),
+    life=st.one_of(ODD_BYTES, st.sampled_from(["60", "0", "-1", "999999999"])),
+    names=st.one_of(ODD_BYTES, st.sampled_from(["host", "host%3Bx-amz-date"])),
+    given=st.one_of(ODD_BYTES, st.just("0" * 64)),
+    extra=ODD_BYTES,
+)
+def test_random_presigned_urls_never_give_500(lab: RunningLab, **parts: str) -> None:
+    """No garbage in a presigned URL is more than a refusal."""
+    target = (
+        f"/{BUCKET}/k?X-Amz-Algorithm=AWS4-HMAC-SHA256"
+        f"&X-Amz-Credential={parts['credential']}&X-Amz-Date={parts['date']}"
+        f"&X-Amz-Expires={parts['life']}&X-Amz-SignedHeaders={parts['names']}"
+        f"&X-Amz-Signature={parts['given']}&{parts['extra']}={parts['extra']}"
+    )
+    reply = exchange(lab, "GET", target, [("Host", "h"), ("Connection", "close")])
+    assert reply.status in {400, 403}
+    assert reply.code
 
 
 @settings(max_examples=150, deadline=None)

@@ -21,7 +21,7 @@ def test_all_problems_at_once() -> None:
                 Credentials(access_key="a/b", secret_key="hidden-secret"),
             ),
             buckets=("fleet", "Bad_Name"),
-            region="",
+            region="é",
             max_object_bytes=0,
             min_part_bytes=-1,
             max_skew_s=float("nan"),
