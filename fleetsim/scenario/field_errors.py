@@ -115,13 +115,16 @@ def _what(error: dict[str, Any], data: Any) -> str:
         return f"{words} {_bound(context[name], value)}{seen}"
     if kind in {"enum", "literal_error"}:
         return f"expected {context['expected']}{seen}{_near(value, at)}"
-    if kind == "string_pattern_mismatch" and context.get("pattern") == NAME_PATTERN:
-        return f"expected a name of {NAME_RULE}{seen}"
+    if kind == "string_pattern_mismatch":
+        pattern = context["pattern"]
+        rule = f"a name of {NAME_RULE}" if pattern == NAME_PATTERN else pattern
+        return f"expected {rule}{seen}"
     if kind == "too_short":
         return f"needs at least {context['min_length']} entry"
     if kind == "too_long":
         return f"has more than {context['max_length']} entries"
-    return f"{str(error['msg']).lower()}{seen}"
+    words = str(error["msg"])
+    return f"{words[:1].lower()}{words[1:]}{seen}"
 
 
 def _bound(limit: Any, value: Any) -> str:

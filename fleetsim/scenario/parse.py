@@ -22,12 +22,13 @@ from fleetsim.scenario.yaml_document import Loc, read_yaml
 
 _HARMLESS: Final[Mapping[tuple[str, ...], Callable[[int], object]]] = {
     ("name",): lambda _: "unreadable",
-    ("cohorts",): lambda number: {"name": f"unreadable-{number}", "count": 1},
-    ("cohorts", "name"): lambda number: f"unreadable-{number}",
-    ("cohorts", "count"): lambda _: 1,
-    ("lab", "fronts"): lambda number: {"name": f"unreadable-{number}"},
+    ("cohorts",): lambda _: [{"name": "unreadable", "count": 1}],
+    ("cohorts", "[]"): lambda number: {"name": f"unreadable-{number}", "count": 1},
+    ("cohorts", "[]", "name"): lambda number: f"unreadable-{number}",
+    ("cohorts", "[]", "count"): lambda _: 1,
+    ("lab", "fronts", "[]"): lambda number: {"name": f"unreadable-{number}"},
     ("target", "bucket"): lambda _: "unreadable",
-    ("thresholds",): lambda _: "unaccounted == 0",
+    ("thresholds", "[]"): lambda _: "unaccounted == 0",
 }
 """What stands in for an unreadable value that cannot just be left out."""
 
@@ -101,16 +102,14 @@ def _cut(data: Any, loc: Loc) -> None:
     List entries are replaced, so that those behind them keep their place; of lists
     without a harmless entry, the whole list goes.
     """
-    keys = tuple(step for step in loc if isinstance(step, str))
-    if loc and isinstance(loc[-1], int) and keys not in _HARMLESS:
+    keys = tuple("[]" if isinstance(step, int) else step for step in loc)
+    if keys[-1:] == ("[]",) and keys not in _HARMLESS:
         loc = loc[:-1]
-    if not loc:
-        return
     for step in loc[:-1]:
         try:
             data = data[step]
         except (KeyError, IndexError, TypeError):
-            return
+            return  # an earlier cut took it along
     number = next((step for step in reversed(loc) if isinstance(step, int)), 0)
     if keys in _HARMLESS:
         data[loc[-1]] = _HARMLESS[keys](number)

@@ -43,6 +43,18 @@ def cohort(**given: Any) -> dict[str, Any]:
                 "letter or digit, not 'A b'"
             ),
         ),
+        (
+            {**BASE, "thresholds": ["unaccounted == 0"] * 1001},
+            "thresholds: has more than 1000 entries",
+        ),
+        (
+            {**BASE, "lab": {"region": "a b"}},
+            "lab.region: expected ^[A-Za-z0-9-]{1,64}$, not 'a b'",
+        ),
+        (
+            {**BASE, "description": "x" * 4001},
+            "description: string should have at most 4000 characters, not 'xxx",
+        ),
         (cohort(count=0), "cohorts[0].count: must be at least 1, not 0"),
         (cohort(count="5"), "cohorts[0].count: expected a whole number, not '5'"),
         (
@@ -80,7 +92,7 @@ def cohort(**given: Any) -> dict[str, Any]:
 )
 def test_each_error_says_what_is_accepted(data: dict[str, Any], error: str) -> None:
     """Place, what is wrong, what is accepted, what was probably meant."""
-    assert error in errors_of(data)
+    assert any(found.startswith(error) for found in errors_of(data))
 
 
 @pytest.mark.parametrize(

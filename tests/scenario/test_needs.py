@@ -110,6 +110,12 @@ def test_ports_in_time_wait_are_counted(plan_of: PlanOf) -> None:
 WARNED: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("cpu", {"count": 5000, "workload": {"period": "100ms"}}, {}, "cores; one process"),
     (
+        "shared machine",
+        {"count": 500, "workload": {"period": "1s"}},
+        {},
+        "The lab server shares this machine",
+    ),
+    (
         "herd",
         {"count": 50, "start_up": {"phase": "herd"}},
         {"limits": {"in_flight": 5}},

@@ -90,6 +90,12 @@ def test_unusable_overrides_are_problems(override: str, says: str) -> None:
     assert says in problems[0].what
 
 
+def test_there_is_a_bound_to_overrides() -> None:
+    """Nobody types a thousand options."""
+    _, _, problems = apply_overrides(DATA, ["seed=3"] * 1001)
+    assert [problem.what for problem in problems] == ["more than 1000 overrides"]
+
+
 @given(st.lists(st.text(max_size=30), max_size=5))
 def test_random_overrides_never_raise(overrides: list[str]) -> None:
     """A typing error is a problem, not a crash."""

@@ -95,6 +95,39 @@ def test_what_follows_from_a_broken_field_is_not_reported() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "cohorts: 3",
+        "cohorts: [3]",
+        "cohorts: [{name: 3, count: 1}]",
+        "lab: {fronts: [3]}",
+        "lab: {fronts: [{tls: {versions: [x, y]}}]}",
+        "lab: {fronts: [{tls: {certificate: {names: ['a b', 3]}}}]}",
+        "thresholds: [3, 4]",
+        "thresholds: 3",
+        "drain: x",
+        "name: 3",
+        "limits: {in_flight: x}",
+    ],
+)
+def test_a_broken_field_never_hides_what_does_not_fit(broken: str) -> None:
+    """The rest is judged without it: warm_up against duration is found every time."""
+    data = {"name": "x", "lab": {}, "cohorts": [{"name": "a", "count": 1}]}
+    data |= {"warm_up": "30s", **yaml.safe_load(broken)}
+    places = [problem.where for problem in problems_of(yaml.safe_dump(data))]
+    assert any(place.endswith(": warm_up") for place in places)
+    assert any(broken.partition(":")[0] in place for place in places)
+
+
+def test_what_can_be_neither_read_nor_cut_is_still_reported() -> None:
+    """An unknown source of trouble leaves the field errors standing."""
+    text = "name: x\nlab: {}\ntarget: {buckett: fleet}\ncohorts: []\n"
+    places = [problem.where for problem in problems_of(text)]
+    assert "f.yaml:3: target.buckett" in places
+    assert "f.yaml:4: cohorts" in places
+
+
 def test_problems_of_overrides_name_the_option() -> None:
     """A line of the file would mislead: the value is not there."""
     text = "name: x\nlab: {}\ncohorts: [{name: a, count: 1}]\n"

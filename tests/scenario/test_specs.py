@@ -87,6 +87,7 @@ def test_credential_forms_are_read_and_written_back(
     """parse(data(spec)) = spec."""
     assert parse_credentials(form) == spec
     assert parse_credentials(credentials_data(spec)) == spec
+    assert parse_credentials(spec) is spec
 
 
 @pytest.mark.parametrize(
