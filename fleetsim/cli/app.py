@@ -4,34 +4,20 @@ Exit codes: 0 passed · 1 internal error · 2 bad usage or bad input · 3 target
 usable · 99 a threshold failed · 130 interrupted (partial results kept).
 """
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import typer.core
 
 from fleetsim import __version__
 from fleetsim.cli import pki
 from fleetsim.cli.check import check_command
+from fleetsim.cli.errors import Commands, flush_output
 from fleetsim.cli.init import init_command
 from fleetsim.cli.lab import lab_command
 from fleetsim.cli.profiles import profiles_command
 from fleetsim.cli.report import report_command
 from fleetsim.cli.run import run_command
 from fleetsim.cli.schema import schema_command
-from fleetsim.exceptions import FleetsimError
-
-
-class Commands(typer.core.TyperGroup):
-    """A group that answers our own errors with their words and their exit code."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command named by the arguments."""
-        try:
-            return super().invoke(ctx)
-        except FleetsimError as error:
-            typer.echo(str(error), err=True)
-            raise typer.Exit(error.exit_code) from error
-
 
 app = typer.Typer(
     name="fleetsim",
@@ -76,4 +62,7 @@ app.command("schema")(schema_command)
 
 def main() -> None:
     """Entry point of the ``fleetsim`` program."""
-    app()
+    try:
+        app()
+    finally:
+        flush_output()

@@ -57,11 +57,10 @@ def check_command(
     try:
         plan = _plan(scenario, settings or [], seed)
     except InputError as exc:
-        if as_json:
-            problems = [{"where": p.where, "what": p.what} for p in exc.problems]
-            typer.echo(json.dumps({"problems": problems}, indent=2, ensure_ascii=False))
-        else:
-            typer.echo(str(exc), err=True)
+        if not as_json:
+            raise
+        problems = [{"where": p.where, "what": p.what} for p in exc.problems]
+        typer.echo(json.dumps({"problems": problems}, indent=2, ensure_ascii=False))
         raise typer.Exit(exc.exit_code) from exc
     notes = machine_notes(plan, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     if as_json:

@@ -6,8 +6,6 @@ disk has changed. No command prints a key.
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fleetsim.cli.errors import Commands
 from fleetsim.exceptions import InputError, Problem
 from fleetsim.pki.authority import create_intermediate, create_root
 from fleetsim.pki.certificates import Usage, Validity
@@ -52,6 +51,7 @@ _SHOWN_DEVICES = 10
 _NO_TERMINAL_WIDTH = 200
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     help="Certificate authorities, server and device certificates, revocation lists.",
 )
@@ -136,38 +136,37 @@ def init_command(
 
       fleetsim pki init short --lifetime 10m
     """
-    with _reported():
-        now = datetime.now(UTC)
-        validity = Validity.lasting(now, lifetime, starts_in_s=starts_in)
-        serials = serials_from(seed, 0)
-        root = create_root(
-            validity=validity,
-            common_name=f"{ca_name} root",
-            key_type=key_type,
-            key=_key_in(root_key),
-            path_length=None,
-            serials=serials,
-        )
-        authorities = {ROOT: root}
-        if not no_intermediate:
-            for name in ("intermediate", "devices-ca"):
-                authorities[name] = create_intermediate(
-                    root,
-                    validity=validity,
-                    common_name=f"{ca_name} {name}",
-                    key_type=key_type,
-                    serials=serials,
-                )
-        create_folder(
-            folder,
-            authorities,
-            server_authority=ROOT if no_intermediate else "intermediate",
-            device_authority=ROOT if no_intermediate else "devices-ca",
-            created=now,
-            crl_validity=Validity.lasting(now, _CRL_LIFETIME_S),
-            serial_seed=seed,
-        )
-        typer.echo(f"{folder}: {', '.join(authorities)}, valid {_period(validity)}")
+    now = datetime.now(UTC)
+    validity = Validity.lasting(now, lifetime, starts_in_s=starts_in)
+    serials = serials_from(seed, 0)
+    root = create_root(
+        validity=validity,
+        common_name=f"{ca_name} root",
+        key_type=key_type,
+        key=_key_in(root_key),
+        path_length=None,
+        serials=serials,
+    )
+    authorities = {ROOT: root}
+    if not no_intermediate:
+        for name in ("intermediate", "devices-ca"):
+            authorities[name] = create_intermediate(
+                root,
+                validity=validity,
+                common_name=f"{ca_name} {name}",
+                key_type=key_type,
+                serials=serials,
+            )
+    create_folder(
+        folder,
+        authorities,
+        server_authority=ROOT if no_intermediate else "intermediate",
+        device_authority=ROOT if no_intermediate else "devices-ca",
+        created=now,
+        crl_validity=Validity.lasting(now, _CRL_LIFETIME_S),
+        serial_seed=seed,
+    )
+    typer.echo(f"{folder}: {', '.join(authorities)}, valid {_period(validity)}")
 
 
 @issue_app.command("server")
@@ -224,7 +223,7 @@ def issue_server_command(
 
       fleetsim pki issue server pki --name localhost --no-common-name --key-type p256
     """
-    with _reported(), locked(folder):
+    with locked(folder):
         now = datetime.now(UTC)
         pki = load_folder(folder, issuing_at=None if allow_expired else now)
         names, ips = tuple(name or ()), tuple(ip or ())
@@ -291,7 +290,7 @@ def issue_devices_command(
 
       fleetsim pki issue devices pki --ids fleet.txt --key-type p256 --unique-keys
     """
-    with _reported(), locked(folder):
+    with locked(folder):
         now = datetime.now(UTC)
         pki = load_folder(folder, issuing_at=None if allow_expired else now)
         device_ids = _device_ids(count, first_id, ids)
@@ -340,7 +339,7 @@ def revoke_command(
 
       fleetsim pki revoke pki 5cebce30bca05923af44f7762f02b5d9128b284a
     """
-    with _reported(), locked(folder):
+    with locked(folder):
         now = datetime.now(UTC)
         pki = load_folder(folder, issuing_at=None if allow_expired else now)
         pki, revoked = revoke(pki, which, reason=reason, at=now)
@@ -374,7 +373,7 @@ def crl_command(
 
       fleetsim pki crl pki --starts-in -8d --lifetime 7d   (an expired list)
     """
-    with _reported(), locked(folder):
+    with locked(folder):
         now = datetime.now(UTC)
         pki = load_folder(folder, issuing_at=None if allow_expired else now)
         _write_crls(pki, Validity.lasting(now, lifetime, starts_in_s=starts_in))
@@ -399,15 +398,14 @@ def show_command(
 
       fleetsim pki show pki --json
     """
-    with _reported():
-        pki = load_folder(folder)
-        entries = pki.index.certificates
-        if not (as_json or show_all):
-            devices = pki.index.of_kind(Kind.DEVICE)[:_SHOWN_DEVICES]
-            entries = tuple(
-                each for each in entries if each.kind is not Kind.DEVICE
-            ) + tuple(devices)
-        rows = list_certificates(pki, entries)
+    pki = load_folder(folder)
+    entries = pki.index.certificates
+    if not (as_json or show_all):
+        devices = pki.index.of_kind(Kind.DEVICE)[:_SHOWN_DEVICES]
+        entries = tuple(
+            each for each in entries if each.kind is not Kind.DEVICE
+        ) + tuple(devices)
+    rows = list_certificates(pki, entries)
     if as_json:
         document = pki.index.model_dump(mode="json", exclude={"certificates"})
         document["certificates"] = [each.as_json() for each in rows]
@@ -420,17 +418,6 @@ def show_command(
     hidden = len(pki.index.certificates) - len(rows)
     if hidden:
         typer.echo(f"{hidden} more devices (--all)")
-
-
-@contextmanager
-def _reported() -> Iterator[None]:
-    """End the command with all problems of unusable input on standard error."""
-    try:
-        yield
-    except InputError as exc:
-        for problem in exc.problems:
-            typer.echo(f"Error: {problem}", err=True)
-        raise typer.Exit(exc.exit_code) from exc
 
 
 def _write_crls(pki: PkiFolder, validity: Validity) -> None:

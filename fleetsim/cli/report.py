@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from fleetsim.exceptions import FleetsimError
 from fleetsim.recording.run_folder import latest_run
 from fleetsim.report.summary import write_summary
 from fleetsim.report.terminal import make_console, print_summary
@@ -34,12 +33,8 @@ def report_command(
     Exit code 99 when the run failed, 2 when there is no such run, otherwise 0: an
     interrupted run is reported, not judged.
     """
-    try:
-        folder = find_run(run, results)
-        summary = write_summary(folder)
-    except FleetsimError as exc:
-        typer.echo(str(exc), err=True)
-        raise typer.Exit(exc.exit_code) from exc
+    folder = find_run(run, results)
+    summary = write_summary(folder)
     if as_json:
         json.dump(summary, sys.stdout, indent=2, ensure_ascii=False)
         sys.stdout.write("\n")

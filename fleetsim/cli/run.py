@@ -9,7 +9,7 @@ import typer
 import uvloop
 
 from fleetsim.cli.progress import Progressing
-from fleetsim.cli.scenario_files import find_scenario
+from fleetsim.cli.scenario_files import find_scenario, read_scenario
 from fleetsim.profiles.catalog import load
 from fleetsim.report.summary import exit_code
 from fleetsim.report.terminal import make_console, print_summary
@@ -97,7 +97,7 @@ def run_command(
     """
     path = find_scenario(scenario)
     parsed = parse_scenario(
-        path.read_text(encoding="utf-8"),
+        read_scenario(path),
         str(path),
         lambda name: load(name, path.parent).profile,
         settings or [],

@@ -5,10 +5,10 @@ import resource
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner, Result
 
-from fleetsim.cli.check import check_command, machine_notes
+from fleetsim.cli.app import app
+from fleetsim.cli.check import machine_notes
 from fleetsim.profiles import catalog
 from fleetsim.scenario.plan import make_plan
 from fleetsim.scenario.schema import Scenario
@@ -18,9 +18,7 @@ CANARY = "hunter2-canary"
 
 def check(*arguments: str) -> Result:
     """Run the command."""
-    app = typer.Typer()
-    app.command()(check_command)
-    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "120"})
+    return CliRunner().invoke(app, ["check", *arguments], env={"COLUMNS": "120"})
 
 
 def test_the_quickstart_is_planned_in_words() -> None:

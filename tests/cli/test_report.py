@@ -4,17 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from fleetsim.cli.report import report_command
+from fleetsim.cli.app import app
 from fleetsim.core.outcomes import AuditOutcome
 from fleetsim.recording.run_folder import RunOutcome
 from tests.recording.records import record
 from tests.report.runs import SATURATED, make_run
-
-app = typer.Typer()
-app.command()(report_command)
 
 
 @pytest.mark.parametrize("by", ["path", "name", "latest"])
@@ -22,7 +18,7 @@ def test_a_run_is_found_by_path_name_or_as_the_latest(tmp_path: Path, by: str) -
     """All three lead to the same folder, and its summary.json is made."""
     folder = make_run(tmp_path, [record()])
     run = {"path": str(folder), "name": folder.name, "latest": "latest"}[by]
-    found = CliRunner().invoke(app, [run, "--results", str(tmp_path)])
+    found = CliRunner().invoke(app, ["report", run, "--results", str(tmp_path)])
     assert found.exit_code == 0
     assert found.stdout.startswith("PASSED quickstart")
     assert str(folder) in found.stdout
@@ -32,7 +28,7 @@ def test_a_run_is_found_by_path_name_or_as_the_latest(tmp_path: Path, by: str) -
 def test_json_is_the_summary_and_nothing_else(tmp_path: Path) -> None:
     """``--json`` prints what summary.json holds."""
     folder = make_run(tmp_path, [record()])
-    found = CliRunner().invoke(app, [str(folder), "--json"])
+    found = CliRunner().invoke(app, ["report", str(folder), "--json"])
     assert json.loads(found.stdout) == json.loads((folder / "summary.json").read_text())
 
 
@@ -44,7 +40,7 @@ def test_an_interrupted_run_is_reported_not_judged(
 ) -> None:
     """A killed run can be reported, exit code 0."""
     folder = make_run(tmp_path, [record()], outcome=outcome)
-    found = CliRunner().invoke(app, [str(folder)])
+    found = CliRunner().invoke(app, ["report", str(folder)])
     assert found.exit_code == code
     assert found.stdout.startswith("INTERRUPTED")
 
@@ -53,7 +49,7 @@ def test_a_failed_run_is_99(tmp_path: Path) -> None:
     """A difference between told and stored fails the report as it failed the run."""
     audit = AuditOutcome(checked=True, missing=("k",), missing_count=1)
     folder = make_run(tmp_path, [record()], audit=audit)
-    assert CliRunner().invoke(app, [str(folder)]).exit_code == 99
+    assert CliRunner().invoke(app, ["report", str(folder)]).exit_code == 99
 
 
 def test_an_invalid_run_is_99(tmp_path: Path) -> None:
@@ -61,7 +57,7 @@ def test_an_invalid_run_is_99(tmp_path: Path) -> None:
     folder = make_run(
         tmp_path, [record()], generator=SATURATED, thresholds=("tls.max < 1s",)
     )
-    found = CliRunner().invoke(app, [str(folder)])
+    found = CliRunner().invoke(app, ["report", str(folder)])
     assert found.exit_code == 99
     assert found.stdout.startswith("INVALID")
 
@@ -69,7 +65,7 @@ def test_an_invalid_run_is_99(tmp_path: Path) -> None:
 @pytest.mark.parametrize("run", ["latest", "nothing-there"])
 def test_no_run_is_bad_usage(tmp_path: Path, run: str) -> None:
     """One clear sentence on standard error, exit code 2."""
-    found = CliRunner().invoke(app, [run, "--results", str(tmp_path)])
+    found = CliRunner().invoke(app, ["report", run, "--results", str(tmp_path)])
     assert found.exit_code == 2
     assert found.stdout == ""
     assert len(found.stderr.strip().splitlines()) == 1
