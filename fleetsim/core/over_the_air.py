@@ -96,9 +96,7 @@ class OverTheAir:
         self._etags = _NOTHING_YET
         self._is_fetching = False
 
-    def request(
-        self, settings: DeviceSettings, task: Task, *, keep_open: bool
-    ) -> Send:
+    def request(self, settings: DeviceSettings, task: Task, *, keep_open: bool) -> Send:
         """Build the request of a check, or the upload of the device's own config."""
         if task.operation is Operation.CONFIG:
             body = own_config(settings)
@@ -195,7 +193,11 @@ class OverTheAir:
         if version == self.fw_ver:
             return _NO_CHANGE
         self.fw_ver = version
-        self._etags = (self._etags[0], "", self._etags[2])  # config name has the version
+        self._etags = (
+            self._etags[0],
+            "",
+            self._etags[2],
+        )  # config name has the version
         return Change(restart=True)
 
 
@@ -207,7 +209,10 @@ def own_config(settings: DeviceSettings) -> bytes:
         {
             "connect": {
                 "s3": {
-                    "sync": {"ota": int(work.ota_s), "heartbeat": int(work.heartbeat_s)},
+                    "sync": {
+                        "ota": int(work.ota_s),
+                        "heartbeat": int(work.heartbeat_s),
+                    },
                     "server": {
                         "endpoint": f"{endpoint.scheme}://{endpoint.host}",
                         "port": endpoint.port,

@@ -7,7 +7,6 @@ a profile knob (:class:`~fleetsim.core.settings.ChangeDetection`).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
 from typing import Final
 
 from fleetsim.core.commands import Operation, Send, Task
