@@ -79,7 +79,7 @@ class OverTheAir:
 
     __slots__ = (
         "_etags",
-        "_is_fetching",
+        "_fetching",
         "bundle",
         "bundles_loaded",
         "config_crc32",
@@ -94,7 +94,7 @@ class OverTheAir:
         self.refusals: tuple[Refusal, ...] = ()
         self.bundles_loaded = 0
         self._etags = _NOTHING_YET
-        self._is_fetching = False
+        self._fetching: Operation | None = None  # a change was seen, its GET is due
 
     def request(self, settings: DeviceSettings, task: Task, *, keep_open: bool) -> Send:
         """Build the request of a check, or the upload of the device's own config."""
@@ -109,7 +109,9 @@ class OverTheAir:
                 keep_open=keep_open,
             )
         head_first = settings.profile.change_detection is ChangeDetection.HEAD_THEN_GET
-        method = "HEAD" if head_first and not self._is_fetching else "GET"
+        method = (
+            "HEAD" if head_first and self._fetching is not task.operation else "GET"
+        )
         etag = self._etags[CHECKS.index(task.operation)]
         return fetch(settings, task, method=method, etag=etag, keep_open=keep_open)
 
@@ -131,7 +133,8 @@ class OverTheAir:
             What it means. 304 is "unchanged" and 404 is "no such object": neither is a
             failure.
         """
-        was_fetching, self._is_fetching = self._is_fetching, False
+        was_fetching = self._fetching is operation
+        self._fetching = None
         if response.status == 304:
             return _NO_CHANGE
         if response.status == 404:
@@ -143,7 +146,7 @@ class OverTheAir:
         if head_first and not was_fetching:
             if _etag(response) == self._etags[CHECKS.index(operation)]:
                 return _NO_CHANGE
-            self._is_fetching = True
+            self._fetching = operation
             return Change(fetch=True)
         self._remember(operation, response)
         match operation:
@@ -193,11 +196,8 @@ class OverTheAir:
         if version == self.fw_ver:
             return _NO_CHANGE
         self.fw_ver = version
-        self._etags = (
-            self._etags[0],
-            "",
-            self._etags[2],
-        )  # config name has the version
+        # The key of the configuration names the firmware version: another object.
+        self._etags = (self._etags[0], "", self._etags[2])
         return Change(restart=True)
 
 

@@ -145,7 +145,9 @@ def _bundle(
         case EmptyTrust():
             data = b""
         case FileTrust():
-            data = _read(base_folder / cohort.trust.path)
+            data = _read(
+                base_folder / cohort.trust.path, cohort.profile.bundle.max_bytes
+            )
         case LabTrust():
             if kit is None:
                 raise InputError(
@@ -158,9 +160,11 @@ def _bundle(
     return outcome.bundle, outcome.refusals
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, max_bytes: int) -> bytes:
+    """Read a file, of an oversized one just enough for the device to refuse it."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(max_bytes + 1)
     except OSError as exc:
         raise InputError(Problem(str(path), exc.strerror or str(exc))) from exc
 

@@ -103,7 +103,7 @@ async def run_plan(
     lab_cpu = _pin() if options.pin else None
     with tempfile.TemporaryDirectory(prefix="fleetsim-") as scratch:
         now = datetime.now(UTC)
-        authorities = _authorities(plan, options.base_folder)
+        authorities = _authorities(plan, options.base_folder, now)
         async with open_target(
             plan,
             work_folder=Path(scratch),
@@ -230,7 +230,7 @@ async def _check_truth(
         return AuditOutcome(checked=False, failed=True, reason=str(error))
 
 
-def _authorities(plan: Plan, base_folder: Path) -> dict[str, Authority]:
+def _authorities(plan: Plan, base_folder: Path, now: datetime) -> dict[str, Authority]:
     """Device authorities of the PKI folders that cohorts name; problems at once."""
     found: dict[str, Authority] = {}
     problems: list[Problem] = []
@@ -238,7 +238,9 @@ def _authorities(plan: Plan, base_folder: Path) -> dict[str, Authority]:
         if not name:
             continue
         try:
-            found[name] = load_folder(base_folder / name).device_authority
+            found[name] = load_folder(
+                base_folder / name, issuing_at=now
+            ).device_authority
         except InputError as error:
             problems.extend(error.problems)
     if problems:
