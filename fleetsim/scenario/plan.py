@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from fleetsim.core.settings import DeviceProfile
 from fleetsim.exceptions import InputError, Problem
+from fleetsim.scenario.dates import parse_date
 from fleetsim.scenario.needs import Needs, needs_of
 from fleetsim.scenario.probability import AnyDistribution
 from fleetsim.scenario.roster import (
@@ -29,8 +30,10 @@ from fleetsim.scenario.roster import (
 from fleetsim.scenario.schema import Scenario
 from fleetsim.scenario.target_schema import LabSpec, TargetSpec
 from fleetsim.scenario.threshold import Threshold
+from fleetsim.scenario.timeline import TimelinePlan, make_timeline
+from fleetsim.scenario.timeline_schema import Expectation
 
-__all__ = ["CohortPlan", "DevicePlan", "Needs", "Plan", "make_plan"]
+__all__ = ["CohortPlan", "DevicePlan", "Needs", "Plan", "TimelinePlan", "make_plan"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,12 @@ class Plan:
         target: A real endpoint.
         thresholds: Conditions of the verdict.
         needs: What the run will need and make.
+        timeline: What is done while the fleet uploads, in the order of the scenario.
+        calendar_epoch_unix_s: Date at run time 0, unix seconds; ``None`` = now.
+        time_scale: Seconds of the calendar per second of the run, >= 1; 1 without a
+            calendar.
+        shortened_by: What all times of the scenario were divided by, >= 1.
+        expect: ``fail`` = the scenario shows damage on purpose.
         shard_index: Which shard this is, 0 <= index < count.
         shard_count: Of how many; 1 = the whole plan.
     """
@@ -66,6 +75,11 @@ class Plan:
     target: TargetSpec | None
     thresholds: tuple[Threshold, ...]
     needs: Needs
+    timeline: tuple[TimelinePlan, ...] = ()
+    calendar_epoch_unix_s: int | None = None
+    time_scale: float = 1.0
+    shortened_by: float = 1.0
+    expect: Expectation = "pass"
     shard_index: int = 0
     shard_count: int = 1
 
@@ -160,6 +174,7 @@ def make_plan(
     )
     devices = make_devices(chosen, cohorts, scenario.cohorts)
     duration_ns, drain_ns = to_ns(scenario.duration), to_ns(scenario.drain)
+    calendar = scenario.calendar
     return Plan(
         name=scenario.name,
         seed=chosen,
@@ -180,6 +195,11 @@ def make_plan(
             in_flight=scenario.limits.in_flight,
             lab=scenario.lab,
         ),
+        timeline=make_timeline(scenario),
+        calendar_epoch_unix_s=None if calendar is None else parse_date(calendar.start),
+        time_scale=1.0 if calendar is None else float(calendar.time_scale),
+        shortened_by=scenario.shorten_by,
+        expect=scenario.expect,
     )
 
 
@@ -188,7 +208,7 @@ def _canonical(value: Any) -> Any:
     if isinstance(value, AnyDistribution):
         return value.to_data()
     if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
+        return value.model_dump(mode="json", by_alias=True)
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, tuple):

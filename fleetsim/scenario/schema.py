@@ -11,15 +11,22 @@ from pydantic import Field, PlainSerializer, PlainValidator, StrictInt, WithJson
 
 from fleetsim.scenario.cohort_schema import CohortSpec
 from fleetsim.scenario.model import Name, Part, Text
-from fleetsim.scenario.quantities import Duration, shown
+from fleetsim.scenario.quantities import Duration, Number, shown
 from fleetsim.scenario.target_schema import LabSpec, TargetSpec
 from fleetsim.scenario.threshold import MAX_EXPRESSION, Threshold, parse_threshold
+from fleetsim.scenario.timeline_schema import (
+    MAX_ENTRIES,
+    CalendarSpec,
+    Expectation,
+    TimelineEntry,
+)
 
 SCHEMA_ID: Final = "urn:fleetsim:scenario:1"
 FORMAT_VERSION: Final = 1
 MAX_DURATION_S: Final = 366 * 86400.0
 MAX_COHORTS: Final = 1000
 MAX_THRESHOLDS: Final = 1000
+MAX_SHORTENING: Final = 100_000.0
 
 
 def _version(value: object) -> int:
@@ -119,6 +126,15 @@ class Scenario(Part):
     """The fleet."""
     limits: LimitsSpec = LimitsSpec()
     """Bounds of the load generator."""
+    calendar: CalendarSpec | None = None
+    """Dates of the run; left out = it happens now."""
+    timeline: Annotated[tuple[TimelineEntry, ...], Field(max_length=MAX_ENTRIES)] = ()
+    """What is done while the fleet uploads."""
+    shorten_by: Annotated[Number, Field(ge=1, le=MAX_SHORTENING)] = 1.0
+    """Every time of the run is divided by this: the same rehearsal, sooner over."""
+    expect: Expectation = "pass"
+    """fail = the scenario shows damage on purpose: a failed verdict makes the exit code
+    0, a passed one 99."""
     thresholds: Annotated[
         tuple[ThresholdField, ...], Field(max_length=MAX_THRESHOLDS)
     ] = ()
@@ -129,7 +145,7 @@ class Scenario(Part):
 
         Holds no secret, because a scenario cannot. Used for the run's manifest.
         """
-        return self.model_dump(mode="json", exclude_none=True)
+        return self.model_dump(mode="json", exclude_none=True, by_alias=True)
 
 
 def json_schema() -> dict[str, Any]:

@@ -102,6 +102,8 @@ def _endpoint(value: object) -> object:
 Bucket = Annotated[str, AfterValidator(_bucket)]
 Region = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 CipherList = Annotated[str, AfterValidator(_cipher_list)]
+CertificateName = Annotated[str, AfterValidator(_certificate_name)]
+"""Host name or IP address of a subjectAltName; ``*.`` may stand before a name."""
 
 
 class CertificateSpec(Part):
@@ -110,7 +112,7 @@ class CertificateSpec(Part):
     key: ClientKey = "rsa-2048"
     """Type and size of its key."""
     names: Annotated[
-        tuple[Annotated[str, AfterValidator(_certificate_name)], ...],
+        tuple[CertificateName, ...],
         Field(min_length=1, max_length=100),
     ] = ("localhost", "127.0.0.1")
     """Host names and IP addresses in its subjectAltName."""

@@ -17,6 +17,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, StrictBool, StrictInt, model_validator
 
+from fleetsim.scenario.condition import ConditionField
+from fleetsim.scenario.dates import Date
 from fleetsim.scenario.model import ClientKey, Name, Part, PathText, Text, TlsVersion
 from fleetsim.scenario.quantities import Duration, Ratio, Size
 from fleetsim.scenario.target_schema import CertificateName, CipherList
@@ -24,9 +26,6 @@ from fleetsim.scenario.target_schema import CertificateName, CipherList
 MAX_ENTRIES: Final = 1000
 CA_LIFETIME_S: Final = 3650 * 86400.0
 LEAF_LIFETIME_S: Final = 90 * 86400.0
-
-Condition = Annotated[str, Field(min_length=3, max_length=500)]
-"""``<figure> <operator> <value>`` on the live figures, such as ``stranded == 0``."""
 
 
 class Selector(Part):
@@ -163,7 +162,7 @@ class PushBundle(Part):
     """Break it on purpose."""
     waves: Waves | None = None
     """Left out = all at once."""
-    pause_when: Condition | None = None
+    pause_when: ConditionField | None = None
     """No further wave while this holds; the last wave may then never go out."""
 
 
@@ -180,7 +179,7 @@ class PushConfig(Part):
     """New period of the over-the-air check."""
     waves: Waves | None = None
     """Left out = all at once."""
-    pause_when: Condition | None = None
+    pause_when: ConditionField | None = None
     """No further wave while this holds."""
 
 
@@ -193,7 +192,7 @@ class PushFirmware(Part):
     """``MM.mm.pp``."""
     waves: Waves | None = None
     """Left out = all at once."""
-    pause_when: Condition | None = None
+    pause_when: ConditionField | None = None
     """No further wave while this holds."""
 
 
@@ -352,8 +351,8 @@ class SetClock(Part):
 
     to: Selector = ALL
     """Devices."""
-    time: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?Z$")]
-    """UTC date and time."""
+    time: Date
+    """Date and time, UTC."""
 
 
 class LoseRtc(Part):
@@ -383,7 +382,9 @@ class NetworkUp(Part):
 class RunCommand(Part):
     """Run the operator's own program; only with ``--allow-commands``."""
 
-    argv: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+    argv: Annotated[
+        tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)
+    ]
     """Program and arguments; no shell."""
     timeout: Annotated[Duration, Field(gt=0)] = 60.0
     """It is killed after this."""
@@ -394,7 +395,7 @@ class RunCommand(Part):
 class WaitFor(Part):
     """Wait until a condition holds; entries that come `after` this one wait with it."""
 
-    condition: Condition
+    condition: ConditionField
     """On the live figures."""
     timeout: Annotated[Duration, Field(gt=0)] = 300.0
     """Fails after this."""
@@ -403,7 +404,7 @@ class WaitFor(Part):
 class Assert(Part):
     """Fail the run when a condition does not hold now."""
 
-    condition: Condition
+    condition: ConditionField
     """On the live figures."""
     reason: Text = ""
     """Why; for people."""
@@ -484,43 +485,75 @@ class TimelineEntry(Part):
     """What others call it, and what it makes; unique in the timeline."""
     at: Duration | None = None
     """Run time."""
+    date: Date | None = None
+    """Date of the scenario's calendar instead of a run time."""
     after: Name | None = None
     """As soon as the entry of this name is done."""
-    delay: Duration = 0.0
-    """Time added to `after`."""
-    when: Condition | None = None
+    when: ConditionField | None = None
     """As soon as this holds; checked once a second."""
+    delay: Duration = 0.0
+    """Time added to `after` or `when`."""
 
     issue_ca: IssueCa | None = None
+    """Make a certificate authority, called by the entry's name."""
     cross_sign: CrossSign | None = None
+    """Certify the key of one authority by another."""
     issue_server_certificate: IssueServerCertificate | None = None
+    """Make a server certificate, called by the entry's name."""
     swap_server_certificate: SwapServerCertificate | None = None
+    """Let a front present another certificate."""
     swap_ciphers: SwapCiphers | None = None
+    """Let a front accept other TLS 1.2 cipher suites."""
     swap_tls_versions: SwapTlsVersions | None = None
+    """Let a front accept other protocol versions."""
     push_bundle: PushBundle | None = None
+    """Put new trust anchors where the devices fetch them."""
     push_config: PushConfig | None = None
+    """Put a new configuration where the devices fetch it."""
     push_firmware: PushFirmware | None = None
+    """Put new firmware where the devices fetch it."""
     rotate_device_certificates: RotateDeviceCertificates | None = None
+    """Give devices new certificates."""
     revoke_devices: RevokeDevices | None = None
+    """Revoke the certificates of devices."""
     unrevoke: Unrevoke | None = None
+    """Take devices off the revocation list again."""
     expire_crl: ExpireCrl | None = None
+    """Let the revocation list of the fronts expire."""
     rotate_credentials: RotateCredentials | None = None
+    """Give devices new S3 keys."""
     server_outage: ServerOutage | None = None
+    """Stop accepting connections for a while."""
     slow_server: SlowServer | None = None
+    """Delay every answer for a while."""
     reset_connections: ResetConnections | None = None
+    """Reset every open connection."""
     dns_change: DnsChange | None = None
+    """Let a host name lead elsewhere."""
     fault: Fault | None = None
+    """Disturb the path between devices and a front for a while."""
     power_cycle: PowerCycleDevices | None = None
+    """Cut the devices' power and restore it."""
     sleep_devices: SleepDevices | None = None
+    """Switch devices off."""
     wake_devices: WakeDevices | None = None
+    """Switch devices on again."""
     skew_clock: SkewClock | None = None
+    """Move the devices' clocks."""
     set_clock: SetClock | None = None
+    """Set the devices' clocks to a date."""
     lose_rtc: LoseRtc | None = None
+    """Let the devices forget the time."""
     network_down: NetworkDown | None = None
+    """Take the devices' network away."""
     network_up: NetworkUp | None = None
+    """Give the devices their network back."""
     run_command: RunCommand | None = None
+    """Run the operator's own program; only with `--allow-commands`."""
     wait_for: WaitFor | None = None
+    """Wait until a condition holds."""
     assert_: Annotated[Assert | None, Field(alias="assert")] = None
+    """Fail the run when a condition does not hold now."""
 
     @model_validator(mode="before")
     @classmethod
@@ -546,10 +579,8 @@ class TimelineEntry(Part):
 class CalendarSpec(Part):
     """Maps a calendar onto the run: certificates, device clocks and the lab follow."""
 
-    start: Annotated[
-        str, Field(pattern=r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2})?Z)?$")
-    ]
-    """Date at run time 0, UTC: ``2027-03-02`` or ``2027-03-02T00:00Z``."""
+    start: Date
+    """Date at run time 0, UTC: `2027-03-02` or `2027-03-02T00:00Z`."""
     time_scale: Annotated[StrictInt, Field(ge=1, le=10_000_000)] = 1
     """Calendar seconds per run second."""
 
