@@ -1,6 +1,7 @@
 """``fleetsim run``: run a scenario and print its verdict."""
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -95,6 +96,8 @@ def run_command(
       fleetsim run quickstart
       fleetsim run my.yaml --set duration=2m --json
     """
+    # Whatever ends the program shall remove the private keys it made.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     path = find_scenario(scenario)
     parsed = parse_scenario(
         read_scenario(path),

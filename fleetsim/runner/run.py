@@ -288,6 +288,7 @@ def _pin() -> int | None:
 def _signals(interrupt: Callable[[], None]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     handled = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in handled}
     for number in handled:
         loop.add_signal_handler(number, interrupt)
     try:
@@ -295,3 +296,5 @@ def _signals(interrupt: Callable[[], None]) -> Iterator[None]:
     finally:
         for number in handled:
             loop.remove_signal_handler(number)
+            # The loop leaves SIGTERM deadly: the lab's keys would outlive the run.
+            signal.signal(number, before[number])
