@@ -20,18 +20,13 @@ from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
 from fleetsim.scenario.quantities import parse_duration, parse_ratio, shown
 from fleetsim.scenario.suggest import did_you_mean
-from fleetsim.scenario.threshold import OPERATORS, ThresholdUnit, float_or_nan
-
-STATES: Final[Mapping[str, str]] = {
-    "connected": "upload as they should",
-    "degraded": "upload, but on a later cipher group or with a growing backlog",
-    "failing": "do not get through at present",
-    "stranded": "have no way back but a visit to their SD card",
-    "recovered": "got through again after they failed",
-    "asleep": "are switched off",
-    "unreached": "have not been in contact yet",
-}
-"""Contact states of a device, with what its devices do."""
+from fleetsim.scenario.threshold import (
+    OPERATORS,
+    STATES,
+    Threshold,
+    ThresholdUnit,
+    float_or_nan,
+)
 
 MAX_CONDITION: Final = 500
 
@@ -132,6 +127,22 @@ class Condition:
     def __str__(self) -> str:
         """As the scenario writes it."""
         return self.expression
+
+
+def live_condition(threshold: Threshold) -> Condition | None:
+    """The same condition on live figures.
+
+    Returns:
+        ``None`` when its metric is only known from the records of a finished run.
+    """
+    if threshold.metric not in FIGURES or threshold.labels:
+        return None
+    return Condition(
+        expression=threshold.expression,
+        figure=threshold.metric,
+        operator=threshold.operator,
+        value=threshold.value,
+    )
 
 
 def parse_condition(value: object) -> Condition:

@@ -4,16 +4,22 @@ Rules between fields are in :mod:`fleetsim.scenario.checks`, because they need t
 profiles and because they are reported together with everything else.
 """
 
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from pydantic import Field, PlainSerializer, PlainValidator, StrictInt, WithJsonSchema
 
 from fleetsim.scenario.cohort_schema import CohortSpec
+from fleetsim.scenario.condition import FIGURES, live_condition
 from fleetsim.scenario.model import Name, Part, Text
 from fleetsim.scenario.quantities import Duration, Number, shown
 from fleetsim.scenario.target_schema import LabSpec, TargetSpec
-from fleetsim.scenario.threshold import MAX_EXPRESSION, Threshold, parse_threshold
+from fleetsim.scenario.threshold import (
+    MAX_EXPRESSION,
+    METRICS,
+    Threshold,
+    parse_threshold,
+)
 from fleetsim.scenario.timeline_schema import (
     MAX_ENTRIES,
     CalendarSpec,
@@ -26,6 +32,7 @@ FORMAT_VERSION: Final = 1
 MAX_DURATION_S: Final = 366 * 86400.0
 MAX_COHORTS: Final = 1000
 MAX_THRESHOLDS: Final = 1000
+_THRESHOLD_KEYS: Final = frozenset({"reason", "abort_on_fail"})
 MAX_SHORTENING: Final = 100_000.0
 
 
@@ -46,20 +53,35 @@ def _threshold(value: object) -> Threshold:
             return value
         case str():
             return parse_threshold(value)
-        case Mapping() if set(value) <= {"expression", "reason"}:
-            expression, reason = value.get("expression"), value.get("reason") or ""
-            if isinstance(expression, str) and isinstance(reason, str):
-                return parse_threshold(expression, reason)
+        case {"expression": str(expression), **rest} if set(rest) <= _THRESHOLD_KEYS:
+            reason, aborts = rest.get("reason") or "", rest.get("abort_on_fail", False)
+            if isinstance(reason, str) and isinstance(aborts, bool):
+                threshold = parse_threshold(expression, reason)
+                return _aborting(threshold) if aborts else threshold
     raise ValueError(
-        "expected a condition such as 'unaccounted == 0' or {expression: …, reason: …}, "
-        f"not {shown(value)}"
+        "expected a condition such as 'unaccounted == 0' or {expression: …, reason: …, "
+        f"abort_on_fail: true}}, not {shown(value)}"
     )
 
 
+def _aborting(threshold: Threshold) -> Threshold:
+    if live_condition(threshold) is None:
+        raise ValueError(
+            f"abort_on_fail needs a figure that is known during the run, without "
+            f"labels: {', '.join(name for name in FIGURES if name in METRICS)}"
+        )
+    return replace(threshold, abort_on_fail=True)
+
+
 def _threshold_data(threshold: Threshold) -> object:
+    more: dict[str, object] = {}
     if threshold.reason:
-        return {"expression": threshold.expression, "reason": threshold.reason}
-    return threshold.expression
+        more["reason"] = threshold.reason
+    if threshold.abort_on_fail:
+        more["abort_on_fail"] = True
+    return (
+        {"expression": threshold.expression, **more} if more else threshold.expression
+    )
 
 
 _EXPRESSION_SCHEMA: Final[dict[str, Any]] = {
@@ -77,6 +99,10 @@ _THRESHOLD_SCHEMA: Final[dict[str, Any]] = {
             "properties": {
                 "expression": _EXPRESSION_SCHEMA,
                 "reason": {"type": "string", "description": "Why; for people."},
+                "abort_on_fail": {
+                    "type": "boolean",
+                    "description": "End the run as soon as it does not hold.",
+                },
             },
             "required": ["expression"],
             "additionalProperties": False,

@@ -43,6 +43,8 @@ class Metric:
         name: Name without statistic.
         unit: Unit of its values.
         has_statistic: Whether it is a distribution, so that a statistic is needed.
+        is_run_time: Whether it is a time that shrinks with the scenario
+            (``shorten_by``), unlike what the network takes.
         labels: Labels that may narrow it down.
         meaning: What it counts or measures, in one sentence.
     """
@@ -50,6 +52,7 @@ class Metric:
     name: str
     unit: ThresholdUnit
     has_statistic: bool = False
+    is_run_time: bool = False
     labels: tuple[str, ...] = ("cohort",)
     meaning: str
 
@@ -104,9 +107,30 @@ def _count(name: str, meaning: str, *labels: str) -> Metric:
     )
 
 
+def _run_time(name: str, meaning: str, *, has_statistic: bool = False) -> Metric:
+    return Metric(
+        name=name,
+        unit=ThresholdUnit.DURATION,
+        has_statistic=has_statistic,
+        is_run_time=True,
+        meaning=meaning,
+    )
+
+
 def _own(name: str, unit: ThresholdUnit, meaning: str) -> Metric:
     return Metric(name=name, unit=unit, labels=(), meaning=meaning)
 
+
+STATES: Final[Mapping[str, str]] = {
+    "connected": "upload as they should",
+    "degraded": "upload, but on a later cipher group or with a growing backlog",
+    "failing": "do not get through",
+    "stranded": "have no way back but a visit to their SD card",
+    "recovered": "got through again after they failed",
+    "asleep": "are switched off",
+    "unreached": "have not been in contact yet",
+}
+"""Contact states of a device, with what its devices do."""
 
 METRICS: Final[Mapping[str, Metric]] = {
     metric.name: metric
@@ -120,7 +144,19 @@ METRICS: Final[Mapping[str, Metric]] = {
         _phase_metric("tls", "TLS handshake."),
         _phase_metric("send", "From first to last request byte handed over."),
         _phase_metric("wait", "From last request byte to last response byte."),
-        _phase_metric("freshness", "Age of a device's newest stored file."),
+        _run_time(
+            "freshness",
+            "Age of a device's newest stored file at the end of the load.",
+            has_statistic=True,
+        ),
+        _run_time(
+            "time_to_detect",
+            "Longest time from a change to the first failure it caused in a device.",
+        ),
+        _run_time(
+            "time_to_recover",
+            "Longest time a device took from its first failure to its next success.",
+        ),
         _count("uploads.planned", "Files the plan wanted uploaded."),
         _count("uploads.attempted", "Files of which an upload was attempted."),
         _count("uploads.acknowledged", "Files the server confirmed."),
@@ -131,7 +167,21 @@ METRICS: Final[Mapping[str, Metric]] = {
         ),
         _count("unaccounted", "The same as uploads.unaccounted."),
         _count("unclassified", "Failures without a kind: bugs of this program."),
-        _count("stranded", "Devices without a way back but a visit."),
+        *(
+            _count(state, f"Devices that {does}, at the end.")
+            for state, does in STATES.items()
+        ),
+        _count("stranded_peak", "Most devices that were stranded at the same time."),
+        _count("files.closed", "Log files the devices closed."),
+        _count("files.lost", "Log files deleted on full cards before their upload."),
+        _count("files.late", "Log files uploaded more than a period after the plan."),
+        _count("files.backlog", "Log files left on the cards at the end."),
+        Metric(
+            name="bundle_share",
+            unit=ThresholdUnit.RATIO,
+            meaning="Devices whose last stored device.json lists exactly the newest "
+            "bundle pushed to them, per device.",
+        ),
         _count("failures", "Failed attempts of any operation.", "kind"),
         _count("devices", "Devices.", "state"),
         _own(
@@ -168,6 +218,8 @@ _SPLIT = re.compile(
     r"\s*(?P<operator>[<>=!]+)\s*(?P<value>[^\s<>=!]+(?:\s+[^\s<>=!]+)*)\s*\Z"
 )
 _LABEL = re.compile(r'\s*([A-Za-z_]\w*)\s*=\s*"([^"\\]*)"\s*\Z')
+_ALIASES: Final[Mapping[str, str]] = {"kind": "cause", "cause": "kind"}
+"""Both labels take a failure kind; a metric answers to either."""
 _PERCENTILE = re.compile(r"p(?:\(\s*(\d+(?:\.\d+)?)\s*\)|(\d+(?:\.\d+)?))\Z")
 
 
@@ -185,6 +237,8 @@ class Threshold:
         value: Seconds, 0..1 or a count, by ``unit``.
         unit: Unit of the value.
         reason: Why the scenario asks for it; for people, may be empty.
+        abort_on_fail: End the run as soon as it does not hold; only of metrics that are
+            known while the run goes on.
     """
 
     expression: str
@@ -195,6 +249,7 @@ class Threshold:
     value: float
     unit: ThresholdUnit
     reason: str = ""
+    abort_on_fail: bool = False
 
     def holds(self, measured: float) -> bool:
         """Whether a measured value (seconds, ratio or count) meets the condition."""
@@ -298,6 +353,7 @@ def _labels(metric: Metric, text: str | None) -> tuple[tuple[str, str], ...]:
                 f"not {shown(part.strip())}"
             )
         name, value = found[1], found[2]
+        name = _ALIASES.get(name, name) if name not in metric.labels else name
         if name not in metric.labels:
             known = ", ".join(metric.labels) or "no label"
             raise ValueError(
