@@ -170,6 +170,7 @@ async def receive(
     if decoder is not None:
         decoder.finish()
     elif call.received_bytes != size:
+        # The HTTP parser should have noticed; an acknowledged upload must be whole.
         raise S3Error("IncompleteBody")
     return checks.finish(size, decoder)
 
