@@ -176,6 +176,7 @@ class OverTheAir:
             return _NO_CHANGE
         try:
             config = device_config.parse(body)
+            changed = reconfigured(settings, config)
         except InputError as error:
             return Change(
                 failure=Failure(
@@ -183,7 +184,7 @@ class OverTheAir:
                 )
             )
         self.config_crc32 = checksum
-        return Change(settings=reconfigured(settings, config), restart=True)
+        return Change(settings=changed, restart=True)
 
     def _install_firmware(self, body: bytes) -> Change:
         version = firmware_version(body)
@@ -204,6 +205,7 @@ class OverTheAir:
 def own_config(settings: DeviceSettings) -> bytes:
     """The configuration a device uploads when the bucket has none; no secrets in it."""
     endpoint = settings.endpoint
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
     work = settings.workload
     return json.dumps(
         {
@@ -214,7 +216,7 @@ def own_config(settings: DeviceSettings) -> bytes:
                         "heartbeat": int(work.heartbeat_s),
                     },
                     "server": {
-                        "endpoint": f"{endpoint.scheme}://{endpoint.host}",
+                        "endpoint": f"{endpoint.scheme}://{host}",
                         "port": endpoint.port,
                         "bucket": endpoint.bucket,
                         "region": endpoint.region,
