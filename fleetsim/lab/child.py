@@ -115,11 +115,17 @@ async def _run(lines: asyncio.StreamReader, output: asyncio.WriteTransport) -> i
     output.write(encode({"ready": {"fronts": address.fronts, "pid": os.getpid()}}))
     control = Control(server)
     while control.stop_grace_s is None:
-        line = await lines.readline()
+        try:
+            # A line that has not arrived whole stays in the reader.
+            async with asyncio.timeout(server.troubles.next_end_s()):
+                line = await lines.readline()
+        except TimeoutError:
+            await server.troubles.end_due()
+            continue
         if not line.endswith(b"\n"):
             control.stop_grace_s = _GRACE_WITHOUT_PARENT_S
         else:
-            output.write(control.answer(line))
+            output.write(await control.answer(line))
     await server.stop(control.stop_grace_s)
     return 0
 

@@ -9,16 +9,23 @@ Commands: ``swap_front`` (front, tls), ``reload`` (front?), ``add_credentials``
 (access_key, secret_key, session_token?), ``remove_credentials`` (access_key), ``stats``,
 ``handshake_log`` (front, after?, limit?), ``close_connections`` (front?) and ``stop``
 (grace_s?).
+
+Trouble (:mod:`fleetsim.lab.troubles`; a front that is left out means all but the control
+plane's, a duration that is left out means until a command ends it): ``outage`` (front?,
+duration_s?), ``slow`` (front?, delay_s, duration_s?), ``restore`` (front?) ends both,
+``reset`` (front?), ``fault`` (front?, kind, share?, duration_s? and the fields of the
+fault, see :mod:`fleetsim.lab.faults.catalog`), ``clear`` (front?, kind?) and ``status``.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from fleetsim.exceptions import InputError, Problem
+from fleetsim.lab.faults.catalog import make_fault
 from fleetsim.lab.server import LabServer
 from fleetsim.lab.settings import CredentialSettings, TlsSettings, parse_settings
 
@@ -50,8 +57,44 @@ class _HandshakeLog(_Arguments):
     limit: Annotated[int, Field(ge=1, le=10_000)] = 1000
 
 
+Duration = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
+
+
+class _Outage(_MaybeFront):
+    duration_s: Duration | None = None
+
+
+class _Slow(_MaybeFront):
+    delay_s: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+    duration_s: Duration | None = None
+
+
+class _Fault(_MaybeFront):
+    kind: str
+    share: Annotated[float, Field(ge=0, le=1)] = 1.0
+    duration_s: Duration | None = None
+    latency_s: float | None = None
+    jitter_s: float | None = None
+    delay_s: float | None = None
+    bytes_per_s: float | None = None
+    after_bytes: int | None = None
+
+    def values(self) -> dict[str, float]:
+        """Fields of the fault itself that were given."""
+        given = self.model_dump(exclude={"front", "kind", "share", "duration_s"})
+        return {name: value for name, value in given.items() if value is not None}
+
+
+class _Clear(_MaybeFront):
+    kind: str | None = None
+
+
 class _Stop(_Arguments):
     grace_s: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = 5.0
+
+
+_Result = dict[str, Any]
+_Command = Callable[[Mapping[str, Any]], _Result | Awaitable[_Result]]
 
 
 class Control:
@@ -68,7 +111,7 @@ class Control:
     def __init__(self, server: LabServer) -> None:
         self._server = server
         self.stop_grace_s: float | None = None
-        self._commands: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+        self._commands: dict[str, _Command] = {
             "swap_front": self._swap_front,
             "reload": self._reload,
             "add_credentials": self._add_credentials,
@@ -76,21 +119,28 @@ class Control:
             "stats": self._stats,
             "handshake_log": self._handshake_log,
             "close_connections": self._close_connections,
+            "outage": self._outage,
+            "slow": self._slow,
+            "restore": self._restore,
+            "reset": self._reset,
+            "fault": self._fault,
+            "clear": self._clear,
+            "status": self._status,
             "stop": self._stop,
         }
 
-    def answer(self, line: bytes) -> bytes:
+    async def answer(self, line: bytes) -> bytes:
         """Carry out one request line; returns the line that answers it."""
         request_id: object = None
         try:
             request = _parse(line)
             request_id = request.get("id")
-            result = self._dispatch(request)
+            result = await self._dispatch(request)
         except InputError as exc:
             return encode({"id": request_id, "problems": problem_values(exc)})
         return encode({"id": request_id, "result": result})
 
-    def _dispatch(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    async def _dispatch(self, request: Mapping[str, Any]) -> dict[str, Any]:
         name = request.get("command")
         command = self._commands.get(name) if isinstance(name, str) else None
         if command is None:
@@ -99,7 +149,8 @@ class Control:
         arguments = request.get("arguments", {})
         if not isinstance(arguments, dict):
             raise InputError(Problem("arguments", "must be an object"))
-        return command(arguments)
+        result = command(arguments)
+        return result if isinstance(result, dict) else await result
 
     def _swap_front(self, values: Mapping[str, Any]) -> dict[str, Any]:
         arguments = parse_settings(_SwapFront, values)
@@ -134,6 +185,39 @@ class Control:
     def _close_connections(self, values: Mapping[str, Any]) -> dict[str, Any]:
         arguments = parse_settings(_MaybeFront, values)
         return {"closed": self._server.close_connections(arguments.front)}
+
+    def _outage(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        arguments = parse_settings(_Outage, values)
+        return self._server.troubles.outage(arguments.front, arguments.duration_s)
+
+    def _slow(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        arguments = parse_settings(_Slow, values)
+        return self._server.troubles.slow(
+            arguments.front, arguments.delay_s, arguments.duration_s
+        )
+
+    async def _restore(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        arguments = parse_settings(_MaybeFront, values)
+        return await self._server.troubles.restore(arguments.front)
+
+    def _reset(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        arguments = parse_settings(_MaybeFront, values)
+        return self._server.troubles.reset(arguments.front)
+
+    def _fault(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        arguments = parse_settings(_Fault, values)
+        fault = make_fault(arguments.kind, arguments.values())
+        return self._server.troubles.fault(
+            arguments.front, fault, arguments.share, arguments.duration_s
+        )
+
+    def _clear(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        arguments = parse_settings(_Clear, values)
+        return self._server.troubles.clear(arguments.front, arguments.kind)
+
+    def _status(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        parse_settings(_NoArguments, values)
+        return self._server.troubles.status()
 
     def _stop(self, values: Mapping[str, Any]) -> dict[str, Any]:
         self.stop_grace_s = parse_settings(_Stop, values).grace_s

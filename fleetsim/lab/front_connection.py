@@ -13,22 +13,19 @@ closes too or ``linger_s`` is over.
 """
 
 import asyncio
-import socket
-import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from typing import Any, Protocol, cast
 
 from OpenSSL import SSL
 
 from fleetsim.core.failure import Failure, Kind, Phase
 from fleetsim.lab.facade_transport import FacadeTransport
 from fleetsim.lab.handshake_log import HandshakeEntry, HandshakeLog, alert_sent
+from fleetsim.lab.tcp_reset import reset
 from fleetsim.transport.errors import alert_name
 from fleetsim.transport.tls_pump import TlsPump
-
-_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +164,7 @@ class PlainConnection(asyncio.Protocol):
     def reset(self) -> None:
         """Drop the connection with RST."""
         if self._tcp is not None:
-            _reset(self._tcp)
+            reset(self._tcp)
 
 
 class TlsConnection(asyncio.Protocol):
@@ -280,7 +277,7 @@ class TlsConnection(asyncio.Protocol):
     def reset(self) -> None:
         """Drop the connection with RST."""
         if self._tcp is not None:
-            _reset(self._tcp)
+            reset(self._tcp)
 
     # --------------------------------------------------------------------- inside
 
@@ -382,14 +379,6 @@ class TlsConnection(asyncio.Protocol):
 
 
 FrontConnection = PlainConnection | TlsConnection
-
-
-def _reset(tcp: asyncio.Transport) -> None:
-    """Close with RST instead of FIN."""
-    handle: Any = tcp.get_extra_info("socket")
-    if handle is not None and handle.fileno() >= 0:
-        handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-    tcp.abort()
 
 
 def _address_text(address: Any) -> str:

@@ -39,6 +39,9 @@ SERVER_OPTIONS: Final[Mapping[str, Any]] = {
     "access_log": None,
 }
 
+MAX_SKEW_S: Final = 900.0
+"""Clock difference that S3 accepts (AWS, "Error responses": RequestTimeTooSkewed)."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -64,7 +67,7 @@ class S3Settings:
     base_hosts: tuple[str, ...] = ("localhost",)
     max_object_bytes: int = 5 * 1024**3
     min_part_bytes: int = 5 * 1024**2
-    max_skew_s: float = 900.0
+    max_skew_s: float = MAX_SKEW_S
 
     def __post_init__(self) -> None:
         problems = list(self._problems())
@@ -216,13 +219,21 @@ class S3Service:
             Operation.LIST_MULTIPART_UPLOADS: parts.list_uploads,
         }
 
-    async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request; the handler for ``web.Server``."""
+    async def handle(
+        self, http: web.BaseRequest, signing_clock: Callable[[], float] | None = None
+    ) -> web.StreamResponse:
+        """Answer one request; the handler for ``web.Server``.
+
+        Args:
+            http: The request.
+            signing_clock: Clock its signature is judged by; ``None`` = the service's,
+                which dates objects and answers in any case.
+        """
         self.requests += 1
         exchange = _Exchange(http, f"{self.requests:016X}", self._clock())
         is_last = False
         try:
-            reply = await self._perform(exchange)
+            reply = await self._perform(exchange, signing_clock)
         except S3Error as error:
             reply = exchange.refusal(error)
             # A client that was never asked for its body does not send it: the next
@@ -246,13 +257,19 @@ class S3Service:
             answer.force_close()
         return answer
 
-    async def _perform(self, exchange: "_Exchange") -> Reply:
+    async def _perform(
+        self, exchange: "_Exchange", signing_clock: Callable[[], float] | None
+    ) -> Reply:
         now = exchange.started_unix_s
         call = exchange.call = read_call(
             exchange.http, self._base_hosts, exchange.request_id, now
         )
         call.identity = self._verifier.verify(
-            call.method, call.raw_path, call.query_items, call.headers, now
+            call.method,
+            call.raw_path,
+            call.query_items,
+            call.headers,
+            now if signing_clock is None else signing_clock(),
         )
         operation = exchange.operation = route(call)
         return await self._operations[operation](call)

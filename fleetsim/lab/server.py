@@ -9,9 +9,9 @@ import errno
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -20,19 +20,34 @@ from fleetsim.exceptions import InputError, Problem
 from fleetsim.lab.folder_store import FolderStore
 from fleetsim.lab.front_connection import FrontLimits
 from fleetsim.lab.handshake_log import HandshakeEntry
+from fleetsim.lab.lab_clock import LabClock
 from fleetsim.lab.loop_lag import LoopLag
 from fleetsim.lab.object_store import MemoryStore, ObjectStore
-from fleetsim.lab.s3_app import SERVER_OPTIONS, RequestLog, S3Service, S3Settings
+from fleetsim.lab.s3_app import (
+    MAX_SKEW_S,
+    SERVER_OPTIONS,
+    RequestLog,
+    S3Service,
+    S3Settings,
+)
 from fleetsim.lab.settings import (
+    ClockSettings,
     FrontSettings,
     LabAddress,
     LabSettings,
     StoreSettings,
     TlsSettings,
 )
+from fleetsim.lab.slowness import Slowness
 from fleetsim.lab.tls_files import load_tls
 from fleetsim.lab.tls_front import TlsFront
+from fleetsim.lab.troubles import Place, Troubles
 from fleetsim.transport.tls_server import ServerContext, ServerTls
+
+_TRANSIT_S: Final = 5.0
+"""Longest a signed request may be on its way, real time, before its skew is judged."""
+
+_Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 @dataclass(slots=True)
@@ -47,7 +62,11 @@ class LabServer:
 
     Args:
         settings: What to serve.
-        clock: Wall clock, seconds since 1970: request times are judged by it.
+        clock: Wall clock, seconds since 1970: request times are judged by it, unless
+            the settings have a calendar.
+
+    Attributes:
+        troubles: What can be done to its clients.
 
     Raises:
         InputError: Buckets, region, credentials or the store cannot be used.
@@ -55,14 +74,19 @@ class LabServer:
 
     def __init__(self, settings: LabSettings, *, clock: Callable[[], float]) -> None:
         self._settings = settings
-        self._clock = clock
+        self._wall_clock = clock
+        self._clock = clock if settings.clock is None else _calendar(settings.clock)
+        self._places: dict[str, Place] = {}
+        self.troubles = Troubles(
+            self._places, now_ns=time.monotonic_ns, clock=self._clock
+        )
         self._fronts: dict[str, _Front] = {}
         self._requests = _Requests()
         self._store = _store(settings.store)
         self._service = S3Service(
             s3_settings(settings),
             self._store,
-            clock,
+            self._clock,
             self._requests.note,
         )
         self._lag = LoopLag(asyncio.get_running_loop())
@@ -83,8 +107,9 @@ class LabServer:
         problems: list[Problem] = []
         address = LabAddress({})
         for settings in self._settings.fronts:
+            slowness = Slowness()
             http = web.Server(
-                self._service.handle,
+                self._handler(settings, slowness),
                 keepalive_timeout=settings.idle_timeout_s,
                 tcp_keepalive=False,  # the front's own sweep finds dead connections
                 **SERVER_OPTIONS,
@@ -95,6 +120,7 @@ class LabServer:
                     http,
                     clock=self._clock,
                     limits=_limits(settings),
+                    is_judging_by_clock=self._settings.clock is not None,
                 )
                 port = await front.start(settings.host, settings.port)
             except InputError as exc:
@@ -103,6 +129,9 @@ class LabServer:
                 problems.append(_bind_problem(settings, exc))
             else:
                 self._fronts[settings.name] = _Front(settings, http, front)
+                self._places[settings.name] = Place(
+                    front=front, slowness=slowness, is_control=settings.is_control
+                )
                 address.fronts[settings.name] = (settings.host, port)
         if problems:
             await self.stop(0.0)
@@ -120,6 +149,7 @@ class LabServer:
         fronts = tuple(self._fronts.values())
         for each in fronts:
             each.front.close_listener()
+        self.troubles.end_slowness()
         for each in fronts:
             each.http.pre_shutdown()
         async with asyncio.TaskGroup() as tasks:
@@ -212,6 +242,18 @@ class LabServer:
             },
         }
 
+    def _handler(self, settings: FrontSettings, slowness: Slowness) -> _Handler:
+        handle = self._service.handle
+        signing_clock = self._wall_clock if settings.is_control else None
+
+        async def answer(request: web.BaseRequest) -> web.StreamResponse:
+            response = await handle(request, signing_clock)
+            if slowness.delay_s:
+                await slowness.hold()
+            return response
+
+        return answer
+
     def _find(self, name: str) -> _Front:
         each = self._fronts.get(name)
         if each is None:
@@ -228,10 +270,15 @@ async def _stop_front(each: _Front, grace_s: float) -> None:
 def s3_settings(settings: LabSettings) -> S3Settings:
     """Return the S3 side of the settings.
 
+    A calendar that runs fast also ages a request on its way: what a few real seconds
+    are on it comes on top of the 15 minutes that S3 allows.
+
     Raises:
         InputError: With every unusable bucket name, region and access key.
     """
+    scale = 1.0 if settings.clock is None else settings.clock.scale
     return S3Settings(
+        max_skew_s=MAX_SKEW_S + _TRANSIT_S * max(0.0, scale - 1.0),
         credentials=tuple(each.credentials() for each in settings.credentials),
         buckets=settings.buckets,
         region=settings.region,
@@ -270,6 +317,15 @@ class _Requests:
             "received_bytes": self._received_bytes,
             "content_bytes": self._content_bytes,
         }
+
+
+def _calendar(settings: ClockSettings) -> LabClock:
+    return LabClock(
+        epoch_unix_s=settings.epoch_unix_s,
+        scale=settings.scale,
+        origin_monotonic_ns=settings.origin_monotonic_ns,
+        now_ns=time.monotonic_ns,
+    )
 
 
 def _store(settings: StoreSettings) -> ObjectStore:

@@ -127,6 +127,8 @@ class FrontSettings(_Settings):
         idle_timeout_s: Connections on which nothing moves are dropped.
         linger_s: Longest wait for the client to close after the front did.
         max_connections: More are refused.
+        is_control: The control plane's: commands for all fronts leave it out, and
+            requests are judged by the machine's clock also when there is a calendar.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -138,6 +140,7 @@ class FrontSettings(_Settings):
     idle_timeout_s: Seconds = 75.0
     linger_s: Seconds = 2.0
     max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
+    is_control: bool = False
 
     @model_validator(mode="after")
     def _has_tls_iff_https(self) -> Self:
@@ -208,6 +211,20 @@ class StoreSettings(_Settings):
         return self
 
 
+class ClockSettings(_Settings):
+    """A calendar instead of the machine's time of day; see :mod:`.lab_clock`.
+
+    Attributes:
+        epoch_unix_s: Calendar time at the origin, seconds since 1970.
+        scale: Calendar seconds per second.
+        origin_monotonic_ns: ``time.monotonic_ns()`` at the origin; it may lie ahead.
+    """
+
+    epoch_unix_s: Annotated[float, Field(ge=0, le=253_402_300_799)]
+    scale: Annotated[float, Field(gt=0, le=10_000_000)] = 1.0
+    origin_monotonic_ns: Annotated[int, Field(ge=0)]
+
+
 @dataclass(frozen=True, slots=True)
 class LabAddress:
     """Where a lab listens.
@@ -229,6 +246,8 @@ class LabSettings(_Settings):
         credentials: Who may sign.
         store: Where objects are kept.
         virtual_hosts: Base host names under which ``bucket.<host>`` is understood.
+        clock: Calendar by which requests, client certificates and revocation lists are
+            judged and objects dated; ``None`` = the machine's clock.
     """
 
     fronts: Annotated[tuple[FrontSettings, ...], Field(min_length=1)]
@@ -237,6 +256,7 @@ class LabSettings(_Settings):
     credentials: tuple[CredentialSettings, ...] = ()
     store: StoreSettings = StoreSettings()
     virtual_hosts: tuple[str, ...] = ("localhost",)
+    clock: ClockSettings | None = None
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:

@@ -3,11 +3,15 @@
 ``swap`` replaces the TLS context for new handshakes. A connection keeps the context it
 began with; session tickets of the old context cannot be resumed under the new one, so a
 client revoked by the swap cannot slip past the new CRL with an old session.
+
+``refuse`` makes the front look like a server that is down, ``accept`` ends that. The
+faults of ``faults`` stand between the socket and the TLS of new connections.
 """
 
 import asyncio
 from collections.abc import Callable
 
+from fleetsim.lab.faults.switch import FaultSwitch
 from fleetsim.lab.front_connection import (
     FrontConnection,
     FrontCounters,
@@ -16,6 +20,7 @@ from fleetsim.lab.front_connection import (
     TlsConnection,
 )
 from fleetsim.lab.handshake_log import HandshakeLog
+from fleetsim.lab.listener import Listener
 from fleetsim.transport.tls_server import ServerContext, ServerTls
 
 
@@ -28,6 +33,13 @@ class TlsFront:
             :class:`aiohttp.web.Server` is such a factory.
         clock: Wall clock, seconds since 1970.
         limits: Deadlines and sizes.
+        is_judging_by_clock: Verify client certificates and revocation lists at the
+            time of ``clock`` instead of the machine's own.
+
+    Attributes:
+        counters: What it has seen.
+        handshakes: What became of its handshakes.
+        faults: Trouble on the way to it.
 
     Raises:
         InputError: The TLS settings cannot be used.
@@ -40,16 +52,19 @@ class TlsFront:
         *,
         clock: Callable[[], float],
         limits: FrontLimits | None = None,
+        is_judging_by_clock: bool = False,
     ) -> None:
         self.limits = limits or FrontLimits()
         self.clock = clock
         self.make_handler = make_handler
         self.counters = FrontCounters()
         self.handshakes = HandshakeLog(self.limits.handshake_log_entries)
+        self.faults = FaultSwitch()
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self._context = None if server_tls is None else ServerContext(server_tls)
         self._connections: set[FrontConnection] = set()
-        self._server: asyncio.Server | None = None
+        self._is_judging_by_clock = is_judging_by_clock
+        self._listener = Listener(self.loop, self._accept, self.limits.backlog)
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._on_empty: asyncio.Future[None] | None = None
         self._is_stopping = False
@@ -77,12 +92,23 @@ class TlsFront:
         Raises:
             OSError: The address cannot be bound.
         """
-        self._server = await self.loop.create_server(
-            self._accept, host, port, backlog=self.limits.backlog
-        )
+        bound = await self._listener.start(host, port)
         self._schedule_sweep()
-        bound: int = self._server.sockets[0].getsockname()[1]
         return bound
+
+    @property
+    def is_accepting(self) -> bool:
+        """Whether the front listens: not before its start, nor in an outage."""
+        return self._listener.is_accepting
+
+    def refuse(self) -> int:
+        """Refuse connections and reset the open ones; returns how many those were."""
+        self._listener.refuse()
+        return self.close_connections()
+
+    async def accept(self) -> None:
+        """Accept connections again, on the same port."""
+        await self._listener.accept()
 
     def swap(self, server_tls: ServerTls) -> None:
         """Use other TLS settings for new handshakes; live connections go on.
@@ -105,9 +131,7 @@ class TlsFront:
     def close_listener(self) -> None:
         """Accept nothing more; open connections go on. Harmless when repeated."""
         self._is_stopping = True
-        server, self._server = self._server, None
-        if server is not None:
-            server.close()
+        self._listener.close()
 
     async def stop(self, grace_s: float) -> None:
         """Stop listening, let open connections end for a while, reset the rest.
@@ -156,8 +180,10 @@ class TlsFront:
     def _accept(self) -> asyncio.Protocol:
         context = self._context
         if context is None:
-            return PlainConnection(self)
-        return TlsConnection(self, context.connection())
+            return self.faults.wrap(self.loop, PlainConnection(self))
+        verify_unix_s = int(self.clock()) if self._is_judging_by_clock else None
+        connection = TlsConnection(self, context.connection(verify_unix_s))
+        return self.faults.wrap(self.loop, connection)
 
     def _schedule_sweep(self) -> None:
         self._sweep_timer = self.loop.call_later(

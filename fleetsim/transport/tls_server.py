@@ -126,10 +126,18 @@ class ServerContext:
         if self._by_name:
             self._default.set_tlsext_servername_callback(self._choose)
 
-    def connection(self) -> SSL.Connection:
-        """Make the server side of one connection, on memory BIOs."""
+    def connection(self, verify_unix_s: int | None = None) -> SSL.Connection:
+        """Make the server side of one connection, on memory BIOs.
+
+        Args:
+            verify_unix_s: Time at which the client's certificate and the revocation
+                lists must be valid, seconds since 1970; ``None`` = the machine's.
+                OpenSSL verifies nothing anew when a session is resumed.
+        """
         connection = SSL.Connection(self._default, None)
         connection.set_accept_state()
+        if verify_unix_s is not None:
+            openssl.set_verify_time(connection, verify_unix_s)
         return connection
 
     def _choose(self, connection: SSL.Connection) -> None:

@@ -21,9 +21,11 @@ async def control() -> Control:
     return Control(LabServer(settings, clock=lambda: 0.0))
 
 
-def ask(control: Control, command: object, **arguments: Any) -> dict[str, Any]:
+async def ask(control: Control, command: object, **arguments: Any) -> dict[str, Any]:
     """Send one request line and read the answer line."""
-    line = control.answer(encode({"id": 7, "command": command, "arguments": arguments}))
+    line = await control.answer(
+        encode({"id": 7, "command": command, "arguments": arguments})
+    )
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
     answer: dict[str, Any] = json.loads(line)
@@ -32,13 +34,13 @@ def ask(control: Control, command: object, **arguments: Any) -> dict[str, Any]:
 
 async def test_answer_carries_the_number_of_the_question(control: Control) -> None:
     """Result and refusal both name their request."""
-    assert ask(control, "stats")["id"] == 7
-    assert ask(control, "nothing")["id"] == 7
+    assert (await ask(control, "stats"))["id"] == 7
+    assert (await ask(control, "nothing"))["id"] == 7
 
 
 async def test_stats_have_their_shape(control: Control) -> None:
     """Figures of a lab that has done nothing yet."""
-    result = ask(control, "stats")["result"]
+    result = (await ask(control, "stats"))["result"]
     assert result["requests"]["total"] == 0
     assert result["store"] == {"objects": 0, "bytes": 0}
     assert set(result) == {
@@ -54,20 +56,19 @@ async def test_stats_have_their_shape(control: Control) -> None:
 async def test_stop_is_left_to_whoever_runs_the_lab(control: Control) -> None:
     """Stop answers with the last figures and leaves the grace behind."""
     assert control.stop_grace_s is None
-    assert "requests" in ask(control, "stop", grace_s=2)["result"]
+    assert "requests" in (await ask(control, "stop", grace_s=2))["result"]
     assert control.stop_grace_s == 2.0
 
 
 async def test_credentials_come_and_go(control: Control) -> None:
     """Removing what is not there is refused, secrets are never repeated."""
-    assert (
-        ask(control, "add_credentials", access_key="B", secret_key="t0p")["result"]
-        == {}
-    )
-    assert ask(control, "remove_credentials", access_key="B")["result"] == {}
-    (problem,) = ask(control, "remove_credentials", access_key="B")["problems"]
+    assert (await ask(control, "add_credentials", access_key="B", secret_key="t0p"))[
+        "result"
+    ] == {}
+    assert (await ask(control, "remove_credentials", access_key="B"))["result"] == {}
+    (problem,) = (await ask(control, "remove_credentials", access_key="B"))["problems"]
     assert "not known" in problem["what"]
-    refused = ask(control, "add_credentials", access_key="B,", secret_key="t0p")
+    refused = await ask(control, "add_credentials", access_key="B,", secret_key="t0p")
     assert "t0p" not in json.dumps(refused)
 
 
@@ -91,7 +92,7 @@ async def test_bad_requests_are_refused(
     control: Control, command: object, arguments: dict[str, Any], where: str
 ) -> None:
     """Every refusal names its place and nothing stops the lab."""
-    answer = ask(control, command, **arguments)
+    answer = await ask(control, command, **arguments)
     assert answer["problems"][0]["where"] == where
     assert control.stop_grace_s is None
 
@@ -99,7 +100,7 @@ async def test_bad_requests_are_refused(
 @pytest.mark.parametrize("line", [b"\n", b"[]\n", b"{\n", b"\xff\n", b"5\n"])
 async def test_nonsense_is_answered(control: Control, line: bytes) -> None:
     """A line that is no request gets an answer without a number."""
-    answer = json.loads(control.answer(line))
+    answer = json.loads(await control.answer(line))
     assert answer["id"] is None
     assert "JSON object" in answer["problems"][0]["what"]
 
@@ -107,7 +108,7 @@ async def test_nonsense_is_answered(control: Control, line: bytes) -> None:
 async def test_arguments_must_be_an_object(control: Control) -> None:
     """A list of arguments is refused."""
     line = encode({"id": 1, "command": "stats", "arguments": [1]})
-    assert json.loads(control.answer(line))["problems"][0]["where"] == "arguments"
+    assert json.loads(await control.answer(line))["problems"][0]["where"] == "arguments"
 
 
 def test_problems_survive_the_pipe() -> None:

@@ -1,0 +1,26 @@
+"""Truncate: an answer that stops in the middle, as from a proxy that gave up."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fleetsim.core.draws import Draws
+from fleetsim.lab.faults.cut import CutFlow, cut_flow
+from fleetsim.lab.faults.flow import Direction, End
+
+
+@dataclass(frozen=True, slots=True)
+class Truncate:
+    """FIN to both sides after some bytes; what follows is lost both ways.
+
+    A device sees ``tls.reset`` in the handshake and ``http.reset`` after it.
+    """
+
+    kind: ClassVar[str] = "truncate"
+
+    after_bytes: int = 0
+    """Bytes the client gets first; 0 = none, at the first byte it sends."""
+
+    def flow(self, direction: Direction, draws: Draws) -> CutFlow | None:
+        """Only one direction counts."""
+        del draws
+        return cut_flow(direction, self.after_bytes, End.CLOSE)
