@@ -6,45 +6,32 @@ them is unreadable anyway, the finding would only repeat that and is left out.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from fleetsim.core.settings import DeviceProfile, Phasing, Security
 from fleetsim.scenario import resolve
 from fleetsim.scenario.cohort_schema import MAX_DEVICES, CohortSpec
+from fleetsim.scenario.finding import Finding
 from fleetsim.scenario.probability import Empirical, Fixed, Uniform
 from fleetsim.scenario.quantities import approximate_size, format_duration, shown
 from fleetsim.scenario.schema import Scenario
+from fleetsim.scenario.shortening import SHORTEST_PERIOD_S, shortening_problems
 from fleetsim.scenario.specs import Anchor, LabCredentials, LabTrust
 from fleetsim.scenario.suggest import did_you_mean
 from fleetsim.scenario.target_schema import FrontSpec, is_address
+from fleetsim.scenario.timeline_checks import check_timeline
 from fleetsim.scenario.yaml_document import Loc
 
 MAX_PUT_BYTES: Final = 5 * 1024**3
 """Largest object of a single PUT (AWS: PutObject)."""
-SHORTEST_PERIOD_S: Final = 0.01
 RESERVED_PREFIX: Final = "fleetsim-"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that does not fit together.
-
-    Attributes:
-        at: Where it is reported.
-        what: What is wrong and what is accepted.
-        depends_on: Other places it was concluded from, with all that is in them.
-        needs: Places whose mere presence it was concluded from.
-    """
-
-    at: Loc
-    what: str
-    depends_on: tuple[Loc, ...] = ()
-    needs: tuple[Loc, ...] = ()
-
-
 def check(
-    scenario: Scenario, profiles: Mapping[str, DeviceProfile]
+    scenario: Scenario,
+    profiles: Mapping[str, DeviceProfile],
+    *,
+    allow_commands: bool = True,
 ) -> tuple[Finding, ...]:
     """Find everything that does not fit together.
 
@@ -52,8 +39,11 @@ def check(
         scenario: A scenario whose fields are each right by themselves.
         profiles: Profiles by the name the cohorts use; one that is missing has been
             reported already.
+        allow_commands: Whether the operator lets the timeline run programs.
     """
     found = [*_whole(scenario), *_fronts(scenario), *_thresholds(scenario)]
+    found += check_timeline(scenario, allow_commands=allow_commands)
+    found += _shortening(scenario, profiles)
     for index, cohort in enumerate(scenario.cohorts):
         at: Loc = ("cohorts", index)
         found += _cohort(scenario, cohort, at)
@@ -87,6 +77,26 @@ def _whole(scenario: Scenario) -> Iterator[Finding]:
             f"{total:,} devices in all; at most {MAX_DEVICES:,} are allowed",
         )
     yield from _repeated("cohort", ("cohorts",), [c.name for c in scenario.cohorts])
+
+    if scenario.expect == "fail" and not scenario.thresholds:
+        yield Finding(
+            ("expect",),
+            "without thresholds nothing can fail: say what damage is expected",
+            (("thresholds",),),
+        )
+    if scenario.calendar is not None and scenario.target is not None:
+        yield Finding(
+            ("calendar",),
+            "a real endpoint keeps its own time: a calendar needs the lab",
+            (("target",),),
+        )
+
+
+def _shortening(
+    scenario: Scenario, profiles: Mapping[str, DeviceProfile]
+) -> Iterator[Finding]:
+    for problem in shortening_problems(scenario, profiles):
+        yield Finding(("shorten_by",), problem, (("cohorts",), ("lab",), ("timeline",)))
 
 
 def _fronts(scenario: Scenario) -> Iterator[Finding]:

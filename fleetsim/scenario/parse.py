@@ -14,8 +14,9 @@ from pydantic import ValidationError
 
 from fleetsim.core.settings import DeviceProfile
 from fleetsim.exceptions import InputError, Problem
-from fleetsim.scenario.checks import Finding, check
+from fleetsim.scenario.checks import check
 from fleetsim.scenario.field_errors import Field, field_errors
+from fleetsim.scenario.finding import Finding
 from fleetsim.scenario.overriding import apply_overrides, dotted
 from fleetsim.scenario.schema import Scenario
 from fleetsim.scenario.yaml_document import Loc, read_yaml

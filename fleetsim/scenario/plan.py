@@ -28,6 +28,7 @@ from fleetsim.scenario.roster import (
     to_ns,
 )
 from fleetsim.scenario.schema import Scenario
+from fleetsim.scenario.shortening import shortened, shortened_profile
 from fleetsim.scenario.target_schema import LabSpec, TargetSpec
 from fleetsim.scenario.threshold import Threshold
 from fleetsim.scenario.timeline import TimelinePlan, make_timeline
@@ -167,7 +168,12 @@ def make_plan(
     chosen = scenario.seed if seed is None else seed
     if not 0 <= chosen < 2**64:
         raise InputError(Problem("seed", f"must be 0..2^64-1, not {chosen}"))
-    profiles = {c.profile: load_profile(c.profile) for c in scenario.cohorts}
+    factor = scenario.shorten_by
+    profiles = {
+        c.profile: shortened_profile(load_profile(c.profile), factor)
+        for c in scenario.cohorts
+    }
+    scenario = shortened(scenario)
     cohorts = tuple(
         make_cohort(scenario, index, cohort, profiles[cohort.profile])
         for index, cohort in enumerate(scenario.cohorts)
@@ -198,7 +204,7 @@ def make_plan(
         timeline=make_timeline(scenario),
         calendar_epoch_unix_s=None if calendar is None else parse_date(calendar.start),
         time_scale=1.0 if calendar is None else float(calendar.time_scale),
-        shortened_by=scenario.shorten_by,
+        shortened_by=factor,
         expect=scenario.expect,
     )
 

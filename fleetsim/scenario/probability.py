@@ -37,6 +37,10 @@ class Fixed:
         """Expected value of a sample."""
         return self.value
 
+    def scaled(self, factor: float) -> "Fixed":
+        """The same law in another unit: every sample times ``factor`` > 0."""
+        return Fixed(self.value * factor)
+
     def to_data(self) -> object:
         """YAML form with plain numbers (seconds or bytes)."""
         return self.value
@@ -67,6 +71,10 @@ class Uniform:
     def mean(self) -> float:
         """Expected value of a sample."""
         return self.low + (self.high - self.low) / 2
+
+    def scaled(self, factor: float) -> "Uniform":
+        """The same law in another unit: every sample times ``factor`` > 0."""
+        return Uniform(self.low * factor, self.high * factor)
 
     def to_data(self) -> object:
         """YAML form with plain numbers (seconds or bytes)."""
@@ -108,6 +116,15 @@ class Normal:
             _times(self.minimum, _phi(low))
             + _times(self.maximum, 1.0 - _phi(high))
             + inside
+        )
+
+    def scaled(self, factor: float) -> "Normal":
+        """The same law in another unit: every sample times ``factor`` > 0."""
+        return Normal(
+            self.mu * factor,
+            self.sigma * factor,
+            self.minimum * factor,
+            self.maximum * factor,
         )
 
     def to_data(self) -> object:
@@ -158,6 +175,15 @@ class Lognormal:
             return math.inf
         return (math.log(bound) - math.log(self.median)) / self.sigma
 
+    def scaled(self, factor: float) -> "Lognormal":
+        """The same law in another unit: every sample times ``factor`` > 0."""
+        return Lognormal(
+            self.median * factor,
+            self.sigma,
+            self.minimum * factor,
+            self.maximum * factor,
+        )
+
     def to_data(self) -> object:
         """YAML form with plain numbers (seconds or bytes)."""
         return {
@@ -197,6 +223,12 @@ class Exponential:
         high = max(self.maximum, 0.0)
         tail = math.exp(-low / self.scale) - math.exp(-high / self.scale)
         return low + self.scale * tail
+
+    def scaled(self, factor: float) -> "Exponential":
+        """The same law in another unit: every sample times ``factor`` > 0."""
+        return Exponential(
+            self.scale * factor, self.minimum * factor, self.maximum * factor
+        )
 
     def to_data(self) -> object:
         """YAML form with plain numbers (seconds or bytes)."""
@@ -242,6 +274,15 @@ class Empirical:
             return math.fsum(values) / len(values)
         weighted = (v * w for v, w in zip(values, self.weights, strict=True))
         return math.fsum(weighted) / math.fsum(self.weights)
+
+    def scaled(self, factor: float) -> "Empirical":
+        """The same law in another unit: every sample times ``factor`` > 0."""
+        return Empirical(
+            tuple(value * factor for value in self.values),
+            self.weights,
+            self.minimum * factor,
+            self.maximum * factor,
+        )
 
     def to_data(self) -> object:
         """YAML form with plain numbers (seconds or bytes)."""

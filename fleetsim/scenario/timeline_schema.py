@@ -15,17 +15,21 @@ the front's own name is its first certificate.
 from enum import StrEnum, unique
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, StrictBool, StrictInt, model_validator
+from pydantic import Field, StrictBool, model_validator
 
 from fleetsim.scenario.condition import ConditionField
 from fleetsim.scenario.dates import Date
 from fleetsim.scenario.model import ClientKey, Name, Part, PathText, Text, TlsVersion
-from fleetsim.scenario.quantities import Duration, Ratio, Size
+from fleetsim.scenario.quantities import Duration, Number, Ratio, Size
 from fleetsim.scenario.target_schema import CertificateName, CipherList
 
 MAX_ENTRIES: Final = 1000
 CA_LIFETIME_S: Final = 3650 * 86400.0
 LEAF_LIFETIME_S: Final = 90 * 86400.0
+DEVICE_LIFETIME_S: Final = 365 * 86400.0
+
+Lifetime = Annotated[Duration, Field(ge=1)]
+"""A certificate's dates are whole seconds (RFC 5280 4.1.2.5), of the calendar."""
 
 
 class Selector(Part):
@@ -33,8 +37,8 @@ class Selector(Part):
 
     cohorts: tuple[Name, ...] = ()
     """Only these cohorts; empty = all."""
-    share: Ratio | None = None
-    """This share of them, chosen by the seed; the same share is the same devices."""
+    share: Annotated[Ratio, Field(gt=0)] | None = None
+    """This share of them, chosen by the seed; a smaller share is part of a larger."""
     devices: tuple[Annotated[str, Field(pattern=r"^[0-9A-F]{8}$")], ...] = ()
     """Only these device ids."""
 
@@ -49,7 +53,7 @@ class IssueCa(Part):
 
     key: ClientKey = "rsa-2048"
     """Type and size of its key."""
-    lifetime: Duration = CA_LIFETIME_S
+    lifetime: Lifetime = CA_LIFETIME_S
     """From now to notAfter."""
     under: Name | None = None
     """Issuer; left out = it is a root of its own."""
@@ -64,7 +68,7 @@ class CrossSign(Part):
     """Authority whose key is certified."""
     by: Name
     """Authority that signs."""
-    lifetime: Duration = CA_LIFETIME_S
+    lifetime: Lifetime = CA_LIFETIME_S
     """From now to notAfter."""
 
 
@@ -75,12 +79,14 @@ class IssueServerCertificate(Part):
     """Issuer: a CA or a cross-signed CA."""
     key: ClientKey = "rsa-2048"
     """Type and size of its key."""
-    lifetime: Duration = LEAF_LIFETIME_S
+    lifetime: Lifetime = LEAF_LIFETIME_S
     """From `starts` to notAfter; seconds are allowed."""
     starts: Duration = 0.0
     """Time from now until it becomes valid; 0 = valid since yesterday."""
-    names: tuple[CertificateName, ...] = ("localhost", "127.0.0.1")
-    """Host names and addresses in its subjectAltName."""
+    names: Annotated[
+        tuple[CertificateName, ...], Field(min_length=1, max_length=100)
+    ] = ("localhost", "127.0.0.1")
+    """Host names and IP addresses in its subjectAltName."""
     with_common_name: StrictBool = True
     """Put the first name into the subject as CN."""
     with_key_encipherment: StrictBool = True
@@ -173,10 +179,10 @@ class PushConfig(Part):
     """Devices."""
     front: Name | None = None
     """Front they shall use from then on (scheme, host and port)."""
-    heartbeat: Duration | None = None
-    """New period of device.json."""
-    ota: Duration | None = None
-    """New period of the over-the-air check."""
+    heartbeat: Annotated[Duration, Field(le=86400)] | None = None
+    """New period of device.json; 0 = off."""
+    ota: Annotated[Duration, Field(le=86400)] | None = None
+    """New period of the over-the-air check; 0 = off, for ever."""
     waves: Waves | None = None
     """Left out = all at once."""
     pause_when: ConditionField | None = None
@@ -206,7 +212,7 @@ class RotateDeviceCertificates(Part):
     """Devices."""
     ca: Name = "devices"
     """Issuer."""
-    lifetime: Duration = 365 * 86400.0
+    lifetime: Lifetime = DEVICE_LIFETIME_S
     """From now to notAfter."""
     revoke_old: Duration | None = None
     """Revoke the old ones this long afterwards; left out = never."""
@@ -247,7 +253,7 @@ class ServerOutage(Part):
 
     front: Name | None = None
     """Front; left out = all."""
-    duration: Duration
+    duration: Annotated[Duration, Field(gt=0)]
     """How long."""
 
 
@@ -256,9 +262,9 @@ class SlowServer(Part):
 
     front: Name | None = None
     """Front; left out = all."""
-    delay: Duration
+    delay: Annotated[Duration, Field(gt=0)]
     """Time added before an answer."""
-    duration: Duration
+    duration: Annotated[Duration, Field(gt=0)]
     """How long."""
 
 
@@ -297,7 +303,7 @@ class Fault(Part):
     """Front; left out = all."""
     kind: FaultKind
     """What happens to connections."""
-    duration: Duration
+    duration: Annotated[Duration, Field(gt=0)]
     """How long."""
     delay: Duration = 0.0
     """Delay per direction (kind delay)."""
@@ -305,7 +311,7 @@ class Fault(Part):
     """Rate (kind throttle)."""
     after_bytes: Size = 0
     """Bytes to the client before it happens (kinds reset, half_close, truncate)."""
-    share: Ratio = 1.0
+    share: Annotated[Ratio, Field(gt=0)] = 1.0
     """Share of new connections that are hit, in turn."""
 
 
@@ -389,7 +395,8 @@ class RunCommand(Part):
     timeout: Annotated[Duration, Field(gt=0)] = 60.0
     """It is killed after this."""
     replaces: Name | None = None
-    """Action this stands for, where the target is not the lab."""
+    """Entry or kind of action (`swap_server_certificate`) that it is run for where the
+    target is not the lab; such an entry has no time of its own."""
 
 
 class WaitFor(Part):
@@ -566,11 +573,20 @@ class TimelineEntry(Part):
             }
         return value
 
+    def content(self, key: str) -> Action | None:
+        """Content of the action of a key; ``None`` = the entry does not have it."""
+        found: Action | None = getattr(self, "assert_" if key == "assert" else key)
+        return found
+
     @property
     def action(self) -> tuple[str, Action]:
-        """Key and content of the one action."""
+        """Key and content of the one action.
+
+        Raises:
+            ValueError: There is none.
+        """
         for key in ACTIONS:
-            found = getattr(self, "assert_" if key == "assert" else key)
+            found = self.content(key)
             if found is not None:
                 return key, found
         raise ValueError("an entry without an action")
@@ -581,8 +597,8 @@ class CalendarSpec(Part):
 
     start: Date
     """Date at run time 0, UTC: `2027-03-02` or `2027-03-02T00:00Z`."""
-    time_scale: Annotated[StrictInt, Field(ge=1, le=10_000_000)] = 1
-    """Calendar seconds per run second."""
+    time_scale: Annotated[Number, Field(ge=1, le=10_000_000)] = 1.0
+    """Seconds of the calendar per second of the run."""
 
 
 Expectation = Literal["pass", "fail"]
