@@ -29,19 +29,34 @@ Transition table (state x event), everything else is a bug in the caller:
 =============  =================  ==========================================
 state          event              next
 =============  =================  ==========================================
-OFF            PowerOn            look
+OFF            PowerOn            boot, then look
 WAITING        WaitOver           look
 WAITING        ConnectionLost     forget the connection, wait on
 CONNECTING     Connected          send
 CONNECTING     ConnectFailed      next group, or hold off
 REQUESTING     ResponseReceived   judge, then look
 REQUESTING     RequestFailed      hold off (stale connection: reconnect)
-any            PowerCycle         boot, then look
+any            PowerCycle         boot, then look; OFF: stays off
+any            PowerOff           OFF
 any            Drain              WAITING: look; else the command stands
 =============  =================  ==========================================
+
+Power. While a device is off no file closes and no timer runs; its card, the trust it
+loaded, what it knows of the bucket and its clock survive (``device.md`` section 5: the
+clock goes on). Power on after that is a power cycle: a new session, the boot agenda,
+the group memory of the profile. What was being logged when power went is not uploaded
+as a shorter file; a real device does that at its next start.
+
+Clock. It is the true (calendar) time plus ``clock_skew_s``, which others may change
+while the device runs (:meth:`Device.set_clock`). With ``ClockSync.WHEN_CONNECTED`` the
+device sets it before it opens a connection, provided that it has a network and is off
+by more than the tolerance: the documented devices ask time servers, which need no TLS.
+The profiles leave this off, so that a wrong clock that a scenario asks for stays wrong;
+without such a fault the clock is true either way.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Any, ClassVar, Final
 
@@ -67,6 +82,7 @@ from fleetsim.core.events import (
     Drain,
     Event,
     PowerCycle,
+    PowerOff,
     PowerOn,
     RequestFailed,
     Response,
@@ -81,7 +97,7 @@ from fleetsim.core.payload import content_key
 from fleetsim.core.requests import Metadata, put_document, put_file
 from fleetsim.core.s3_error import failure_of
 from fleetsim.core.sd_card import LogFile, SdCard
-from fleetsim.core.settings import ConnectionUse
+from fleetsim.core.settings import ClockSync, ConnectionUse
 from fleetsim.core.trust_bundle import TrustBundle
 
 _RETRY_STREAM: Final = 1000
@@ -99,6 +115,21 @@ class State(StrEnum):
     CONNECTING = "connecting"
     REQUESTING = "requesting"
     STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What the last device.json that the server stored says of a device.
+
+    Attributes:
+        bundle: Trust anchors whose hashes it lists.
+        config_crc32: CRC-32 of the configuration in use.
+        fw_ver: Firmware version.
+    """
+
+    bundle: TrustBundle
+    config_crc32: str
+    fw_ver: str
 
 
 class UnexpectedEventError(RuntimeError):
@@ -121,11 +152,17 @@ class Device:
             succeeded. Only the device can tell: a 404 of an over-the-air check is a
             success.
         position: Current rung of the cipher ladder, 0-based.
+        group_in_use: Rung with which the last connection was opened, 0-based.
+        is_climbing: Whether the attempt that the last event ended failed, and the next
+            rung of the ladder follows as part of the same try.
         card: Its SD card, with the counts of files closed, confirmed and lost.
         power_cycles: Restarts since the first power-on.
         failures_in_a_row: Failed tries since the last success.
         files_acknowledged: Uploads the server confirmed, duplicates included.
         last_success_ns: Run time of the last successful request, -1 = none yet.
+        has_network: Whether there is a network. Set by whoever runs the device; it
+            matters to the clock only, connections fail by themselves.
+        reported: What its last stored device.json says, ``None`` = there is none yet.
     """
 
     __slots__ = (
@@ -136,6 +173,7 @@ class Device:
         "_is_open",
         "_outstanding",
         "_put_index",
+        "_reporting",
         "_retry_draws",
         "_reused",
         "_schedule",
@@ -147,10 +185,14 @@ class Device:
         "device_id",
         "failures_in_a_row",
         "files_acknowledged",
+        "group_in_use",
+        "has_network",
+        "is_climbing",
         "last_success_ns",
         "ota",
         "position",
         "power_cycles",
+        "reported",
         "settings",
         "state",
         "verdict",
@@ -174,6 +216,10 @@ class Device:
         self.state = State.OFF
         self.verdict: Failure | None = None
         self.position = 0
+        self.group_in_use = 0
+        self.is_climbing = False
+        self.has_network = True
+        self.reported: Reported | None = None
         self.power_cycles = 0
         self.failures_in_a_row = 0
         self.last_success_ns = -1
@@ -187,6 +233,7 @@ class Device:
         self._file: LogFile | None = None
         self._upload_attempts = 0
         self._put_index = 0
+        self._reporting: Reported | None = None
         self._is_open = False
         self._reused = False
         self._draining = False
@@ -207,6 +254,10 @@ class Device:
     def unix_s(self, now_ns: int) -> int:
         """The device's own wall clock, whole seconds."""
         return self.settings.clock.unix_s(now_ns, self.clock_skew_s)
+
+    def set_clock(self, unix_s: int, now_ns: int) -> None:
+        """Let the device believe that it is now ``unix_s``; its clock goes on there."""
+        self.clock_skew_s = float(unix_s - self.settings.clock.unix_s(now_ns))
 
     def handle(self, event: Event, now_ns: int) -> Command:
         """Take one step.
@@ -233,22 +284,42 @@ class Device:
     # ------------------------------------------------------------ power
 
     def _power_on(self, _event: PowerOn, now_ns: int) -> Command:
-        self.card.power_cycle()
-        self._schedule.start(self.settings.workload, now_ns, self.settings.load_end_ns)
+        if self.card.session:
+            self._next_session()
+        else:
+            self.card.power_cycle()
+        if not self._draining:
+            self._schedule.start(
+                self.settings.workload, now_ns, self.settings.load_end_ns
+            )
         self._boot(now_ns)
         return self._look(now_ns)
 
+    def _power_off(self, _event: PowerOff, now_ns: int) -> Command:
+        self._close_files(now_ns)
+        self._schedule.stop()
+        self._agenda.stop(keep_first=False)
+        self._is_open = False
+        self._task = None
+        self.state = State.OFF
+        return Wait(NEVER_NS)
+
     def _power_cycle(self, _event: PowerCycle, now_ns: int) -> Command:
+        if self.state is State.OFF:
+            return self._outstanding
         self._restart(now_ns)
         return self._look(now_ns)
 
     def _restart(self, now_ns: int) -> None:
         self._close_files(now_ns)
+        self._next_session()
+        self._boot(now_ns)
+
+    def _next_session(self) -> None:
         self.card.power_cycle()
         self.power_cycles += 1
         policy = self.settings.profile.fallback
         self.position = cipher_groups.after_power_cycle(self.position, policy)
-        self._boot(now_ns)
 
     def _boot(self, now_ns: int) -> None:
         self._is_open = False
@@ -261,6 +332,8 @@ class Device:
             now_ns,
             with_schema=settings.profile.boot_uploads_schema,
         )
+        if self._draining:
+            self._agenda.stop(keep_first=False)
 
     def _drain(self, _event: Drain, now_ns: int) -> Command:
         self._close_files(now_ns)
@@ -349,17 +422,19 @@ class Device:
 
     def _begin(self, task: Task, now_ns: int) -> Command:
         self._task = task
-        task.device_unix_s = self.unix_s(now_ns)
         if self._is_open:
+            task.device_unix_s = self.unix_s(now_ns)
             self._reused = True
             return self._request()
         policy = self.settings.profile.fallback
         self.position = cipher_groups.start_of_connection(self.position, policy)
-        return self._connect()
+        return self._connect(now_ns)
 
-    def _connect(self) -> Command:
+    def _connect(self, now_ns: int) -> Command:
         settings = self.settings
         task = self._current_task()
+        self._sync_clock()
+        task.device_unix_s = self.unix_s(now_ns)
         is_tls = settings.endpoint.is_tls
         self._reused = False
         self.state = State.CONNECTING
@@ -372,8 +447,18 @@ class Device:
             resume=settings.profile.tls.resumption,
         )
 
+    def _sync_clock(self) -> None:
+        rules = self.settings.profile.clock
+        if (
+            rules.sync is ClockSync.WHEN_CONNECTED
+            and self.has_network
+            and abs(self.clock_skew_s) > rules.tolerance_s
+        ):
+            self.clock_skew_s = 0.0
+
     def _connected(self, _event: Connected, _now_ns: int) -> Command:
         self._is_open = True
+        self.group_in_use = self.position
         policy = self.settings.profile.fallback
         self.position = cipher_groups.after_success(self.position, policy)
         return self._request()
@@ -386,7 +471,8 @@ class Device:
         position = self.position
         if self.settings.endpoint.is_tls:
             position = cipher_groups.next_group(position, count, failure, policy)
-        if position == self.position:
+        self.is_climbing = position != self.position
+        if not self.is_climbing:
             return self._hold_off(now_ns)
         self.position = position
         if policy.delay_s:
@@ -396,8 +482,7 @@ class Device:
         if task.operation is Operation.UPLOAD:
             self._upload_attempts += 1
         task.attempt += 1
-        task.device_unix_s = self.unix_s(now_ns)
-        return self._connect()
+        return self._connect(now_ns)
 
     def _hold_off(self, now_ns: int) -> Command:
         self.failures_in_a_row += 1
@@ -452,6 +537,7 @@ class Device:
         )
 
     def _device_file(self) -> bytes:
+        self._reporting = Reported(self.bundle, self.ota.config_crc32, self.ota.fw_ver)
         return device_json(
             self.settings.profile.identity,
             device_id=self.device_id,
@@ -473,7 +559,9 @@ class Device:
         self.verdict = failure_of(response)
         if self.verdict is None:
             self._succeeded(now_ns)
-            if task.operation is Operation.CONFIG:
+            if task.operation is Operation.HEARTBEAT:
+                self.reported = self._reporting
+            elif task.operation is Operation.CONFIG:
                 self.ota.uploaded_config(response)
         self._agenda.done()
         return self._look(now_ns)
@@ -551,5 +639,6 @@ class Device:
     }
     _ANY_STATE: ClassVar[dict[type, Callable[["Device", Any, int], Command]]] = {
         PowerCycle: _power_cycle,
+        PowerOff: _power_off,
         Drain: _drain,
     }

@@ -5,9 +5,11 @@ One instance serves a whole cohort, and the devices that took over the same
 configuration over the air share another.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Final
 
+from fleetsim.core.contact import ContactRules, contact_rules
 from fleetsim.core.device_config import DeviceConfig
 from fleetsim.core.payload import PayloadBlock
 from fleetsim.core.settings import (
@@ -23,6 +25,9 @@ from fleetsim.core.sigv4 import Signer
 
 NS_PER_S = 1_000_000_000
 
+LAST_UNIX_S: Final = 0xFFFFFFFF
+"""2106-02-07T06:28:15Z: a device's clock has 32 bits (its object keys show them)."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunClock:
@@ -37,8 +42,13 @@ class RunClock:
     scale: float = 1.0
 
     def unix_s(self, now_ns: int, skew_s: float = 0.0) -> int:
-        """Wall clock of a device whose clock is ``skew_s`` ahead, whole seconds."""
-        return int((self.epoch_unix_ns + now_ns * self.scale) / NS_PER_S + skew_s)
+        """Wall clock of a device whose clock is ``skew_s`` ahead, whole seconds.
+
+        Returns:
+            0..:data:`LAST_UNIX_S`: at either end a device's clock stands still.
+        """
+        unix_s = (self.epoch_unix_ns + now_ns * self.scale) / NS_PER_S + skew_s
+        return max(0, min(LAST_UNIX_S, int(unix_s)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +67,7 @@ class DeviceSettings:
         clock: Wall clock of the run.
         payload: Bodies of the log files.
         load_end_ns: Run time after which no file is closed and no timer fires.
+        contact_rules: What is usual for its devices; follows from the others.
     """
 
     cohort: str
@@ -70,6 +81,11 @@ class DeviceSettings:
     clock: RunClock
     payload: PayloadBlock
     load_end_ns: int
+    contact_rules: ContactRules = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        rules = contact_rules(self.workload, self.profile.retry)
+        object.__setattr__(self, "contact_rules", rules)
 
 
 @lru_cache(maxsize=256)
@@ -122,4 +138,20 @@ def reconfigured(settings: DeviceSettings, config: DeviceConfig) -> DeviceSettin
         workload=workload,
         endpoint=endpoint,
         signer=Signer(settings.credentials, endpoint),
+    )
+
+
+@lru_cache(maxsize=64)
+def with_credentials(
+    settings: DeviceSettings, credentials: Credentials
+) -> DeviceSettings:
+    """Sign with other S3 credentials from the next request on.
+
+    Returns:
+        New settings; equal arguments give the identical object.
+    """
+    return replace(
+        settings,
+        credentials=credentials,
+        signer=Signer(credentials, settings.endpoint),
     )

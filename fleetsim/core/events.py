@@ -47,7 +47,12 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class PowerOn:
-    """Power was applied; first event of a device's life."""
+    """Power was applied: first event of a device's life, and the end of a sleep."""
+
+
+@dataclass(frozen=True, slots=True)
+class PowerOff:
+    """Power was removed for longer; an open connection is already gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,7 @@ class Drain:
 
 Event = (
     PowerOn
+    | PowerOff
     | PowerCycle
     | WaitOver
     | Connected

@@ -14,7 +14,7 @@ class DeviceOutcome:
     Attributes:
         device: Device id, 8 hex digits.
         cohort: Cohort name.
-        state: State of the device at the end, as the device machine names it.
+        state: Contact state at the end (see :mod:`fleetsim.core.contact`).
         cipher_group: Group of its last successful handshake, empty when none.
         files_closed: Log files closed.
         files_acknowledged: Uploads the server confirmed to the device.

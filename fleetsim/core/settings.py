@@ -229,6 +229,27 @@ class RetryPolicy:
 
 
 @unique
+class ClockSync(StrEnum):
+    """When a device sets its clock by the network's time."""
+
+    OFF = "off"  # never: the time servers are out of reach
+    WHEN_CONNECTED = "when_connected"  # before it opens a connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockRules:
+    """The device's clock. It goes on while the power is off.
+
+    Attributes:
+        sync: When it is set by the network's time.
+        tolerance_s: It is set when it is off by more than this, >= 0.
+    """
+
+    sync: ClockSync = ClockSync.OFF
+    tolerance_s: float = 30.0
+
+
+@unique
 class ChangeDetection(StrEnum):
     """How a device notices that an over-the-air object changed."""
 
@@ -281,6 +302,7 @@ class DeviceProfile:
     deadlines: Deadlines = field(default_factory=Deadlines)
     card: CardRules = field(default_factory=CardRules)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    clock: ClockRules = field(default_factory=ClockRules)
     change_detection: ChangeDetection = ChangeDetection.CONDITIONAL_GET
     identity: Identity = field(default_factory=Identity)
     heartbeat_s: float = 300.0

@@ -8,7 +8,8 @@ when there was no open connection, the dial and handshake before it.
 
 from typing import Protocol, assert_never
 
-from fleetsim.core.commands import Command, Connect, Send, Stop, Task, Wait
+from fleetsim.core.commands import Command, Connect, Operation, Send, Stop, Task, Wait
+from fleetsim.core.contact import Contact
 from fleetsim.core.device import Device
 from fleetsim.core.events import (
     Connected,
@@ -18,6 +19,7 @@ from fleetsim.core.events import (
     Event,
     Handshake,
     PowerCycle,
+    PowerOff,
     PowerOn,
     RequestFailed,
     Response,
@@ -27,9 +29,11 @@ from fleetsim.core.events import (
 from fleetsim.core.failure import Failure, Kind, Phase
 from fleetsim.engine.clock import Alarm
 from fleetsim.recording.record import Record
-from fleetsim.transport.base import Channel
+from fleetsim.transport.base import Channel, Measures
 
 _NEVER_NS = 1 << 62
+_NO_NETWORK = "the device has no network"
+_UNREACHABLE = Failure(Kind.TCP_UNREACHABLE, Phase.TCP, _NO_NETWORK)
 
 
 class Services(Protocol):
@@ -56,6 +60,20 @@ class Services(Protocol):
     def record(self, record: Record) -> None:
         """Take a finished attempt."""
 
+    def concluded(
+        self, driver: "Driver", failure: Failure | None, upload_planned_ns: int
+    ) -> None:
+        """An attempt is over, the device has taken note.
+
+        Args:
+            driver: Of the device.
+            failure: Why it failed, ``None`` = it did not.
+            upload_planned_ns: When it was due, -1 = it was not for a log file.
+        """
+
+    def powered(self, driver: "Driver", *, is_on: bool) -> None:
+        """The device was switched on or off (a power cycle is neither)."""
+
     def stopped(self, driver: "Driver") -> None:
         """The device has nothing more to do."""
 
@@ -69,24 +87,35 @@ class Driver:
 
     Attributes:
         channel: Its network side; set once, before :meth:`start_due`.
+        contact: Its contact state; kept by the fleet.
+        backlog: Files on its card, as the fleet counted them last.
+        files_lost: Files it lost, as the fleet counted them last.
         handshakes: Completed TLS handshakes.
         last_group: Cipher group of the last completed handshake.
         has_failed: Whether its last attempt failed.
+        is_due: Whether its time to start has come.
+        is_over: Whether it has nothing more to do.
+        is_asleep: Whether it is switched off, or will stay so when its time comes.
     """
 
     __slots__ = (
         "_alarm",
         "_due_ns",
         "_has_slot",
-        "_is_over",
         "_is_queued",
         "_outstanding",
         "_record",
         "_services",
+        "backlog",
         "channel",
+        "contact",
         "device",
+        "files_lost",
         "handshakes",
         "has_failed",
+        "is_asleep",
+        "is_due",
+        "is_over",
         "last_group",
     )
 
@@ -97,6 +126,11 @@ class Driver:
         self.handshakes = 0
         self.last_group = ""
         self.has_failed = False
+        self.is_over = False
+        self.is_asleep = False
+        self.contact = Contact()
+        self.backlog = 0
+        self.files_lost = 0
         self._services = services
         self._alarm: Alarm | None = None
         self._outstanding: Command = Stop()
@@ -104,7 +138,7 @@ class Driver:
         self._due_ns = -1
         self._has_slot = False
         self._is_queued = False
-        self._is_over = False
+        self.is_due = False
 
     @property
     def is_in_flight(self) -> bool:
@@ -114,27 +148,112 @@ class Driver:
     # ------------------------------------------------------------ from outside
 
     def start_due(self, due_ns: int) -> None:
-        """Power the device on; it was due at ``due_ns``."""
+        """Power the device on, unless it is to sleep; it was due at ``due_ns``."""
+        self.is_due = True
+        if not self.is_asleep:
+            self._power_on(due_ns)
+
+    def _power_on(self, due_ns: int) -> None:
+        self._services.powered(self, is_on=True)
         self._due_ns = due_ns
         self._step(PowerOn())
         self._due_ns = -1
 
-    def power_cycle(self) -> None:
-        """Cut the power and restore it; an attempt under way is lost."""
-        if not self._is_over:
-            self._break_off(Failure(Kind.DEVICE_POWER_CYCLE, Phase.DEVICE))
-            self._step(PowerCycle())
+    @property
+    def is_on(self) -> bool:
+        """Whether the device is switched on and has something to do."""
+        return self.is_due and not self.is_asleep and not self.is_over
+
+    def power_cycle(self) -> bool:
+        """Cut the power and restore it; an attempt under way is lost.
+
+        Returns:
+            Whether there was power to cut: a device that is off stays off.
+        """
+        if not self.is_on:
+            return False
+        self._cut_power()
+        self._step(PowerCycle())
+        return True
+
+    def power_off(self) -> bool:
+        """Switch the device off until :meth:`power_on`; an attempt under way is lost.
+
+        A device whose time to start has not come yet will not start then.
+
+        Returns:
+            Whether it changed anything: a device that is off or done stays so.
+        """
+        if self.is_asleep or self.is_over:
+            return False
+        if self.is_due:
+            self._cut_power()
+            self._step(PowerOff())
+        self.is_asleep = True
+        self._services.powered(self, is_on=False)
+        return True
+
+    def power_on(self) -> bool:
+        """Switch a device on again that was switched off.
+
+        Returns:
+            Whether it changed anything.
+        """
+        if not self.is_asleep or self.is_over:
+            return False
+        self.is_asleep = False
+        if self.is_due:
+            self._power_on(self._services.now_ns())
+        else:
+            self._services.powered(self, is_on=True)
+        return True
+
+    def _cut_power(self) -> None:
+        self._break_off(Failure(Kind.DEVICE_POWER_CYCLE, Phase.DEVICE))
+        self.channel.forget_sessions()
+
+    def set_network(self, *, is_up: bool) -> bool:
+        """Take the network away or give it back.
+
+        Without a network a connection attempt fails at once as ``tcp.unreachable``. An
+        open connection breaks; what is under way on it ends as ``http.reset``.
+
+        Returns:
+            Whether it changed anything.
+        """
+        if self.device.has_network == is_up:
+            return False
+        self.device.has_network = is_up
+        if not is_up and not self.is_over:
+            self._lose_network()
+        return True
+
+    def _lose_network(self) -> None:
+        if self._is_queued:
+            self._services.forget(self)
+            self._is_queued = False
+        self.channel.abort(silent=True)
+        match self._outstanding:
+            case Connect():
+                self.on_connect_failed(_UNREACHABLE)
+            case Send():
+                self.on_request_failed(
+                    Failure(Kind.HTTP_RESET, Phase.SEND, _NO_NETWORK)
+                )
+            case _:
+                if self.is_on:
+                    self._step(ConnectionLost())
 
     def drain(self) -> None:
-        """Tell the device that the load is over."""
-        if not self._is_over:
+        """Tell the device that the load is over; one that is off stays off."""
+        if not self.is_over:
             self._step(Drain())
 
     def stop(self) -> None:
         """End now; an attempt under way is recorded as ``run.stopped``."""
-        if not self._is_over:
+        if not self.is_over:
             self._break_off(Failure(Kind.RUN_STOPPED, Phase.RUN, "the run ended"))
-            self._is_over = True
+            self.is_over = True
 
     def _break_off(self, failure: Failure) -> None:
         self._disarm()
@@ -162,7 +281,10 @@ class Driver:
                     self._alarm = self._services.arm(command.until_ns, self)
             case Connect():
                 self._begin(command.task)
-                if self._services.take_slot(self):
+                if not self.device.has_network:
+                    # Takes no slot, or a queue of such devices would fail recursively.
+                    self._connect(command)
+                elif self._services.take_slot(self):
                     self._has_slot = True
                     self._connect(command)
                 else:
@@ -173,7 +295,7 @@ class Driver:
                 else:
                     self._send(command)
             case Stop():
-                self._is_over = True
+                self.is_over = True
                 self.channel.abort(silent=True)
                 self._services.stopped(self)
             case _:
@@ -219,7 +341,11 @@ class Driver:
         if command.group is not None:
             record.group = command.group.name
             record.suites_offered = command.group.offered
-        self.channel.connect(command)
+        if self.device.has_network:
+            self.channel.connect(command)
+        else:
+            self.channel.measures = Measures()
+            self.on_connect_failed(_UNREACHABLE)
 
     def _send_reused(self, command: Send) -> None:
         self._begin(command.task)
@@ -319,7 +445,6 @@ class Driver:
         record.wait_ns = measures.wait_ns
         record.bytes_sent = measures.bytes_sent
         record.bytes_received = measures.bytes_received
-        self.has_failed = failure is not None
         if failure is not None:
             record.kind = failure.kind
             record.phase = failure.phase.value
@@ -327,6 +452,9 @@ class Driver:
             if failure.kind.startswith("tls.alert."):
                 record.alert = failure.kind.removeprefix("tls.alert.")
         self._services.record(record)
+        is_upload = record.operation == Operation.UPLOAD.value
+        self._services.concluded(self, failure, record.planned_ns if is_upload else -1)
+        self.has_failed = failure is not None
         if self._has_slot:
             self._has_slot = False
             self._services.give_slot()

@@ -10,16 +10,19 @@ tasks exist only while a connection is being dialled.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum, unique
 from typing import Any, Final, Protocol
 
 from fleetsim.core.device import Device
-from fleetsim.core.device_settings import NS_PER_S, DeviceSettings
+from fleetsim.core.device_settings import NS_PER_S, DeviceSettings, RunClock
+from fleetsim.core.failure import Failure
 from fleetsim.core.outcomes import DeviceOutcome, GeneratorHealth
 from fleetsim.core.trust_bundle import TrustBundle
+from fleetsim.engine.actions import DeviceActions
 from fleetsim.engine.clock import Alarm, Alarms, MonotonicClock
+from fleetsim.engine.contacts import ContactBook, Prove, StateSink
 from fleetsim.engine.driver import Driver
 from fleetsim.engine.health import HealthMonitor
 from fleetsim.engine.pacing import Limiter
@@ -100,7 +103,8 @@ class Progress:
         powered: Devices that were powered on.
         failing: Devices whose last attempt failed.
         in_flight: Attempts under way.
-        backlog: Files waiting on the cards.
+        backlog: Files waiting on the cards, each card as of its last attempt.
+        states: Devices by contact state.
     """
 
     stage: Stage
@@ -110,9 +114,10 @@ class Progress:
     failing: int
     in_flight: int
     backlog: int
+    states: Mapping[str, int] = field(default_factory=dict)
 
 
-class Fleet:
+class Fleet(DeviceActions):
     """Runs the devices of a shard.
 
     Args:
@@ -123,6 +128,9 @@ class Fleet:
         sink: Where records go.
         source_addresses: Local addresses to dial from; empty = any.
         on_tick: Called once a second with the progress.
+        states: Where the contact histories go; ``None`` = nowhere.
+        wall_clock: Gives the devices' wall clock, once the run begins, for the
+            monotonic time (ns) of run time 0; ``None`` = the one of the bindings.
     """
 
     def __init__(
@@ -135,13 +143,20 @@ class Fleet:
         sink: RecordSink,
         source_addresses: Sequence[str] = (),
         on_tick: Callable[[Progress], None] | None = None,
+        states: StateSink | None = None,
+        wall_clock: Callable[[int], RunClock] | None = None,
     ) -> None:
+        super().__init__(self.now_ns)
         self._plans = devices
         self._bindings = bindings
         self._timing = timing
         self._sink = sink
         self._sources = source_addresses
         self._on_tick = on_tick
+        self._states = states
+        self._wall_clock = wall_clock
+        self._book = ContactBook(self.now_ns, states)
+        self._prove: Prove | None = None
         self._limiter = Limiter(in_flight)
         self._health = HealthMonitor()
         self._drivers: list[Driver] = []
@@ -167,16 +182,33 @@ class Fleet:
     @property
     def progress(self) -> Progress:
         """How far the run is."""
-        powered = self._drivers[: self._powered]
         return Progress(
             stage=self._stage,
             now_ns=self.now_ns(),
             devices=len(self._plans),
             powered=self._powered,
-            failing=sum(driver.has_failed for driver in powered),
+            failing=self._book.failing_now,
             in_flight=self._limiter.taken,
-            backlog=sum(driver.device.card.backlog for driver in powered),
+            backlog=self._book.backlog,
+            states=self._book.total(),
         )
+
+    def set_stranding(self, prove: Prove | None) -> None:
+        """Let devices be declared stranded when this proves it.
+
+        Asked about once a second for every device in trouble, and once more at the
+        end; it gives the reason, or ``None`` when it cannot prove it. It should
+        remember its answers.
+        """
+        self._prove = prove
+
+    def figures(self) -> dict[str, float]:
+        """Live figures, by the names that conditions of a scenario use."""
+        return self._book.figures() | {"elapsed_s": self.now_ns() / NS_PER_S}
+
+    def states(self) -> Mapping[str, Mapping[str, int]]:
+        """Devices by contact state, of every cohort."""
+        return self._book.by_cohort()
 
     # ------------------------------------------------------------ services
 
@@ -211,10 +243,33 @@ class Fleet:
         except RecordingError as error:
             self._fail(error)
 
+    def concluded(
+        self, driver: Driver, failure: Failure | None, upload_planned_ns: int
+    ) -> None:
+        """Judge the contact of a device after an attempt."""
+        try:
+            self._book.concluded(driver, failure, upload_planned_ns)
+        except RecordingError as error:
+            self._fail(error)
+
+    def powered(self, driver: Driver, *, is_on: bool) -> None:
+        """A device was switched on or off."""
+        try:
+            self._book.powered(driver, is_on=is_on)
+        except RecordingError as error:
+            self._fail(error)
+        if driver.is_due:
+            self._running += 1 if is_on else -1
+            self._settle()
+
     def stopped(self, driver: Driver) -> None:  # noqa: ARG002 - the protocol names who
         """A device has nothing more to do."""
         self._running -= 1
-        if self._running == 0:
+        self._settle()
+
+    def _settle(self) -> None:
+        """The drain waits for nobody once every device is done or asleep."""
+        if self._stage is Stage.DRAIN and self._running == 0:
             self._all_stopped.set()
 
     # ------------------------------------------------------------ run
@@ -246,8 +301,13 @@ class Fleet:
             loop.set_exception_handler(previous_handler)
         if self._first_error is not None:
             raise self._first_error
-        self._sink.flush()
+        self._flush()
         return self._ending
+
+    def _flush(self) -> None:
+        self._sink.flush()
+        if self._states is not None:
+            self._states.flush()
 
     def _build(self, loop: asyncio.AbstractEventLoop, group: asyncio.TaskGroup) -> None:
         """Make every device before the clock starts."""
@@ -282,12 +342,26 @@ class Fleet:
                 identity=binding.identity(plan),
             )
             self._drivers.append(driver)
+            self._by_index[plan.index] = driver
+            self._book.add(driver)
         order = sorted(range(len(self._plans)), key=lambda i: self._plans[i].start_ns)
         self._drivers = [self._drivers[i] for i in order]
         self._starts = [self._plans[i].start_ns for i in order]
-        self._running = len(self._drivers)
         self._clock = MonotonicClock()
+        self._set_wall_clock()
         self._alarms.arm(self._starts[0], self._power_on_due)
+
+    def _set_wall_clock(self) -> None:
+        """Run time 0 is now: tell the devices what time that is."""
+        if self._wall_clock is None:
+            return
+        clock = self._wall_clock(self._clock.origin_ns)
+        settings = {
+            id(binding.settings): replace(binding.settings, clock=clock)
+            for binding in self._bindings
+        }
+        for driver in self._drivers:
+            driver.device.settings = settings[id(driver.device.settings)]
 
     def _power_on_due(self) -> None:
         """Power on everybody whose time has come, a batch at a time."""
@@ -323,6 +397,7 @@ class Fleet:
             )
         stopper.cancel()
         stopped.cancel()
+        await self._sweep()
         self._stage = Stage.OVER
         self._alarms.cancel_all()
         for driver in self._drivers:
@@ -337,21 +412,24 @@ class Fleet:
 
     async def _drain_all(self) -> None:
         """Tell every device that the load is over, without stalling the sockets."""
-        not_started = self._drivers[self._powered :]
-        self._running -= len(not_started)
-        if self._running <= 0:
-            self._all_stopped.set()
         for index, driver in enumerate(self._drivers[: self._powered]):
             driver.drain()
             if index % BATCH == BATCH - 1:
                 await asyncio.sleep(0)
+        self._settle()
+
+    async def _sweep(self) -> None:
+        """Look at the devices in trouble, without stalling the sockets."""
+        for _ in self._book.sweep(self._prove):
+            await asyncio.sleep(0)
 
     async def _tick(self) -> None:
         """Once a second: write records, sample the CPU, tell who watches."""
         while True:
             await asyncio.sleep(1.0)
             try:
-                self._sink.flush()
+                await self._sweep()
+                self._flush()
             except RecordingError as error:
                 self._fail(error)
                 return
@@ -399,14 +477,10 @@ class Fleet:
 
 def _outcome(driver: Driver) -> DeviceOutcome:
     device = driver.device
-    if device.last_success_ns < 0:
-        state = "unreached" if driver.has_failed else "unseen"
-    else:
-        state = "failing" if driver.has_failed else "connected"
     return DeviceOutcome(
         device=device.device_id,
         cohort=device.settings.cohort,
-        state=state,
+        state=driver.contact.state.value,
         cipher_group=driver.last_group,
         files_closed=device.card.files_closed,
         files_acknowledged=device.files_acknowledged,

@@ -8,6 +8,8 @@
 ``records.parquet``    attempts once it has ended
 ``timeline.jsonl``     what the scenario did, when planned and when really
 ``latency.hlog``       latency per second and phase (HdrHistogram log)
+``states.arrows``      contact states of the devices while the run goes on
+``states.parquet``     their whole history once it has ended
 ``devices.parquet``    one row per device: how it ended
 ``generator.json``     whether the load generator itself kept up
 ``audit.json``         what devices were told against what the bucket holds

@@ -15,6 +15,7 @@ import resource
 import secrets
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from fleetsim.core.device_settings import RunClock
 from fleetsim.core.outcomes import AuditOutcome
 from fleetsim.core.payload import PayloadBlock
 from fleetsim.engine.fleet import CohortBinding, Ending, Fleet, Progress, Timing
@@ -32,6 +34,7 @@ from fleetsim.recording.ledger import Ledger
 from fleetsim.recording.outcomes import write_audit, write_devices, write_generator
 from fleetsim.recording.recorder import Recorder, Snapshot
 from fleetsim.recording.run_folder import RunFolder, RunOutcome, RunStart
+from fleetsim.recording.states import StateRecorder
 from fleetsim.report.summary import write_summary
 from fleetsim.runner.bindings import RefusedBundle, bind
 from fleetsim.runner.sites import Target, open_target
@@ -192,12 +195,15 @@ async def _drive(
     def now_ns() -> int:
         return fleet.now_ns() if fleet is not None else 0
 
-    with Recorder(
-        folder.path,
-        now_ns,
-        warm_up_ns=plan.warm_up_ns,
-        started_unix_s=datetime.now(UTC).timestamp(),
-    ) as recorder:
+    with (
+        Recorder(
+            folder.path,
+            now_ns,
+            warm_up_ns=plan.warm_up_ns,
+            started_unix_s=datetime.now(UTC).timestamp(),
+        ) as recorder,
+        StateRecorder(folder.path) as states,
+    ):
         fleet = Fleet(
             plan.devices,
             bindings,
@@ -206,13 +212,21 @@ async def _drive(
             sink=recorder,
             source_addresses=options.source_addresses,
             on_tick=lambda progress: watcher.ticked(progress, recorder.snapshot),
+            states=states,
+            wall_clock=_true_time,
         )
         with _signals(fleet.interrupt):
             ending = await fleet.run()
         recorder.finish()
+        states.finish()
         write_devices(folder.path, fleet.outcomes())
         write_generator(folder.path, fleet.health())
     return ending
+
+
+def _true_time(origin_monotonic_ns: int) -> RunClock:
+    """The time of day as the devices' clock: what it was at run time 0."""
+    return RunClock(time.time_ns() - time.monotonic_ns() + origin_monotonic_ns)
 
 
 async def _check_truth(

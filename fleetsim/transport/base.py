@@ -81,3 +81,9 @@ class Channel(Protocol):
         Unless ``silent``, an outstanding command ends as a ``run.stopped`` failure
         through its callback.
         """
+
+    def forget_sessions(self) -> None:
+        """Resume no TLS session of before: the device lost its memory."""
+
+    def replace_identity(self, identity: ClientIdentity | None) -> None:
+        """Use another client certificate from the next connection on."""

@@ -105,6 +105,10 @@ class NetworkChannel:
         self._identity = identity
         self._session = None
 
+    def forget_sessions(self) -> None:
+        """Resume no TLS session of before."""
+        self._session = None
+
     # ------------------------------------------------------------ commands
 
     def connect(self, command: Connect) -> None:

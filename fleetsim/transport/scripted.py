@@ -15,7 +15,7 @@ from fleetsim.core.events import (
     ResponseReceived,
 )
 from fleetsim.core.failure import Failure, Kind, Phase
-from fleetsim.transport.base import Listener, Measures
+from fleetsim.transport.base import ClientIdentity, Listener, Measures
 
 Answer = Connected | ConnectFailed | ResponseReceived | RequestFailed
 Later = Callable[[int, Callable[[], None]], object]
@@ -29,6 +29,10 @@ class ScriptedChannel:
         listener: The device's driver.
         script: Maps a command to its answer and the nanoseconds until it comes.
         later: Runs the answer when its time has come.
+
+    Attributes:
+        commands: What it was asked to do, in order.
+        identity: Client certificate it was given last.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class ScriptedChannel:
     ) -> None:
         self.measures = Measures()
         self.commands: list[Connect | Send] = []
+        self.identity: ClientIdentity | None = None
         self._listener = listener
         self._script = script
         self._later = later
@@ -64,6 +69,13 @@ class ScriptedChannel:
             if isinstance(command, Connect)
             else RequestFailed(stopped)
         )
+
+    def forget_sessions(self) -> None:
+        """Nothing to forget: there is no TLS."""
+
+    def replace_identity(self, identity: ClientIdentity | None) -> None:
+        """Note the new client certificate."""
+        self.identity = identity
 
     def lose(self) -> None:
         """Let the peer close the idle connection."""

@@ -6,7 +6,9 @@ from itertools import count
 
 from fleetsim.core.commands import Connect, Send
 from fleetsim.core.device import Device
+from fleetsim.core.failure import Failure
 from fleetsim.engine.clock import Alarm
+from fleetsim.engine.contacts import ContactBook, Prove, StateSink
 from fleetsim.engine.driver import Driver
 from fleetsim.engine.pacing import Limiter
 from fleetsim.recording.record import Record
@@ -16,11 +18,12 @@ from fleetsim.transport.scripted import Answer, ScriptedChannel
 class VirtualFleet:
     """Carries drivers through virtual time."""
 
-    def __init__(self, limit: int = 1000) -> None:
+    def __init__(self, limit: int = 1000, states: StateSink | None = None) -> None:
         self.records: list[Record] = []
         self.lags: list[int] = []
         self.over: list[Driver] = []
         self.limiter = Limiter(limit)
+        self.book = ContactBook(self.now_ns, states)
         self._now_ns = 0
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._order = count()
@@ -31,7 +34,19 @@ class VirtualFleet:
         """Add a device whose network is a script."""
         driver = Driver(device, self)
         driver.channel = ScriptedChannel(driver, script, self.later)
+        self.book.add(driver)
         return driver
+
+    def sweep_every_second(self, until_ns: int, prove: Prove | None = None) -> None:
+        """Examine the devices in trouble once a second, as a fleet does."""
+
+        def sweep() -> None:
+            for _ in self.book.sweep(prove):
+                pass
+            if self._now_ns < until_ns:
+                self.later(1_000_000_000, sweep)
+
+        self.later(1_000_000_000, sweep)
 
     def later(self, after_ns: int, callback: Callable[[], None]) -> None:
         """Run a callback so many nanoseconds from now."""
@@ -84,6 +99,16 @@ class VirtualFleet:
     def record(self, record: Record) -> None:
         """Take a record."""
         self.records.append(record)
+
+    def concluded(
+        self, driver: Driver, failure: Failure | None, upload_planned_ns: int
+    ) -> None:
+        """Judge the contact."""
+        self.book.concluded(driver, failure, upload_planned_ns)
+
+    def powered(self, driver: Driver, *, is_on: bool) -> None:
+        """Note the power."""
+        self.book.powered(driver, is_on=is_on)
 
     def stopped(self, driver: Driver) -> None:
         """Note an end."""
