@@ -145,15 +145,17 @@ class NetworkChannel:
     async def _dial(self, connection: Connection, command: Connect) -> None:
         network = self._network
         host = command.endpoint.host
-        addresses = network.resolver.cached(host)
+        port = command.endpoint.port
+        addresses = network.resolver.cached(host, port)
         if not addresses:
             connection.resolving()
             try:
-                addresses = await network.resolver.resolve(host)
+                addresses = await network.resolver.resolve(host, port)
             except OSError as error:
                 connection.dial_failed(errors.from_dns_error(error))
                 return
             connection.resolved()
+        port = network.resolver.dialled_port(host, port)
         connection.connecting()
         failure: Failure | None = None
         for address in addresses:
@@ -161,7 +163,7 @@ class NetworkChannel:
                 await network.loop.create_connection(
                     lambda: connection,
                     address,
-                    command.endpoint.port,
+                    port,
                     local_addr=network.source(),
                 )
             except OSError as error:
