@@ -5,7 +5,8 @@ and its parent (:mod:`fleetsim.lab.process`), because they may carry secrets. A 
 ``{"id": 7, "command": "stats", "arguments": {}}``; its answer is ``{"id": 7, "result":
 {…}}`` or ``{"id": 7, "problems": [{"where": "…", "what": "…"}]}``.
 
-Commands: ``swap_front`` (front, tls), ``reload`` (front?), ``add_credentials``
+Commands: ``start_clock`` (origin_monotonic_ns) for a calendar that stands still so far,
+``swap_front`` (front, tls), ``reload`` (front?), ``add_credentials``
 (access_key, secret_key, session_token?), ``remove_credentials`` (access_key), ``stats``,
 ``handshake_log`` (front, after?, limit?), ``close_connections`` (front?) and ``stop``
 (grace_s?).
@@ -36,6 +37,10 @@ class _Arguments(BaseModel):
 
 class _NoArguments(_Arguments):
     pass
+
+
+class _StartClock(_Arguments):
+    origin_monotonic_ns: Annotated[int, Field(ge=0)]
 
 
 class _SwapFront(_Arguments):
@@ -112,6 +117,7 @@ class Control:
         self._server = server
         self.stop_grace_s: float | None = None
         self._commands: dict[str, _Command] = {
+            "start_clock": self._start_clock,
             "swap_front": self._swap_front,
             "reload": self._reload,
             "add_credentials": self._add_credentials,
@@ -151,6 +157,11 @@ class Control:
             raise InputError(Problem("arguments", "must be an object"))
         result = command(arguments)
         return result if isinstance(result, dict) else await result
+
+    def _start_clock(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        arguments = parse_settings(_StartClock, values)
+        self._server.start_clock(arguments.origin_monotonic_ns)
+        return {}
 
     def _swap_front(self, values: Mapping[str, Any]) -> dict[str, Any]:
         arguments = parse_settings(_SwapFront, values)

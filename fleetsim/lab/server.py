@@ -75,7 +75,8 @@ class LabServer:
     def __init__(self, settings: LabSettings, *, clock: Callable[[], float]) -> None:
         self._settings = settings
         self._wall_clock = clock
-        self._clock = clock if settings.clock is None else _calendar(settings.clock)
+        self._calendar = None if settings.clock is None else _calendar(settings.clock)
+        self._clock = clock if self._calendar is None else self._calendar
         self._places: dict[str, Place] = {}
         self.troubles = Troubles(
             self._places, now_ns=time.monotonic_ns, clock=self._clock
@@ -216,6 +217,18 @@ class LabServer:
         """
         if not self._service.credentials.remove(access_key):
             raise InputError(Problem(f"access key {access_key}", "is not known here"))
+
+    def start_clock(self, origin_monotonic_ns: int) -> None:
+        """Let the calendar, which has stood still so far, run from an origin.
+
+        Raises:
+            InputError: There is no calendar, or it runs already.
+        """
+        if self._calendar is None:
+            raise InputError(Problem("clock", "this lab has no calendar"))
+        if self._calendar.origin_monotonic_ns is not None:
+            raise InputError(Problem("clock", "the calendar runs already"))
+        self._calendar.origin_monotonic_ns = origin_monotonic_ns
 
     def stats(self) -> dict[str, Any]:
         """Return what the lab has done so far, as JSON values.

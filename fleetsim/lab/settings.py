@@ -218,11 +218,12 @@ class ClockSettings(_Settings):
         epoch_unix_s: Calendar time at the origin, seconds since 1970.
         scale: Calendar seconds per second.
         origin_monotonic_ns: ``time.monotonic_ns()`` at the origin; it may lie ahead.
+            ``None`` = the calendar stands still until the command ``start_clock``.
     """
 
     epoch_unix_s: Annotated[float, Field(ge=0, le=253_402_300_799)]
     scale: Annotated[float, Field(gt=0, le=10_000_000)] = 1.0
-    origin_monotonic_ns: Annotated[int, Field(ge=0)]
+    origin_monotonic_ns: Annotated[int, Field(ge=0)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
