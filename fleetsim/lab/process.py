@@ -1,9 +1,17 @@
-"""Process: starts the lab in its own process and talks to it.
+"""Process: starts the lab in its own process, talks to it, kills it and revives it.
 
 The lab competes with nothing in the caller's event loop and can be pinned to its own CPU
 core, so a load generator and its target do not disturb each other's figures. Commands
 and answers are JSON lines over the child's standard input and output
 (:mod:`fleetsim.lab.control`); secrets never appear in an argument list or environment.
+
+A rehearsal may kill the lab and start it again (:meth:`LabProcess.kill`,
+:meth:`LabProcess.restart`): on the same ports, with the TLS settings and credentials it
+had last, and with the objects of a folder store. An object is acknowledged after its
+files are renamed into place, so the kernel has them whatever becomes of the process
+(only a power cut could lose them: nothing is fsynced). What a lab holds in memory alone
+is lost, as it is with a real server: a memory store, multipart uploads under way,
+counters, and troubles that were on.
 """
 
 import asyncio
@@ -18,6 +26,7 @@ from typing import Any, Final, cast
 import fleetsim
 from fleetsim.exceptions import TargetError
 from fleetsim.lab.control import encode, problems_of
+from fleetsim.lab.last_settings import after_command, with_ports
 from fleetsim.lab.settings import LabAddress, LabSettings
 
 _STDERR_LINES: Final = 40
@@ -27,7 +36,7 @@ _WHERE: Final = "lab process"
 
 
 class LabProcess:
-    """One lab in its own process; used once, from start to stop.
+    """One lab in its own process; started once, and again after it was killed.
 
     Every method raises :class:`~fleetsim.exceptions.TargetError` with the child's last
     words when the child has died.
@@ -36,6 +45,8 @@ class LabProcess:
     def __init__(self) -> None:
         self._child: _Child | None = None
         self._transport: asyncio.SubprocessTransport | None = None
+        self._settings: LabSettings | None = None
+        self._cpu: int | None = None
 
     @property
     def pid(self) -> int:
@@ -46,6 +57,11 @@ class LabProcess:
     def is_running(self) -> bool:
         """Whether the child has been started and has not ended."""
         return self._child is not None and not self._child.ended.done()
+
+    @property
+    def settings(self) -> LabSettings | None:
+        """What is served now, ports and commands included; ``None`` before the start."""
+        return self._settings
 
     async def start(
         self,
@@ -68,6 +84,35 @@ class LabProcess:
         """
         if self._child is not None:
             raise RuntimeError("a LabProcess is started once")
+        self._cpu = cpu
+        address = await self._launch(settings, deadline_s)
+        self._settings = with_ports(settings, address)
+        return address
+
+    async def kill(self) -> None:
+        """Kill the child (SIGKILL): no goodbye, nothing finished. Harmless when dead.
+
+        Its ports are free then; clients are refused.
+        """
+        await self._kill()
+
+    async def restart(self, *, deadline_s: float = 30.0) -> LabAddress:
+        """Start a lab again that was killed or died, on the ports it had.
+
+        Args:
+            deadline_s: Longest wait, seconds.
+
+        Raises:
+            InputError: Files or ports cannot be used any more.
+            TargetError: The child died or was not ready in time.
+            RuntimeError: It was never started, or is running.
+        """
+        if self._settings is None or self.is_running:
+            raise RuntimeError("only a lab that has run and is dead can be restarted")
+        await self._kill()
+        return await self._launch(self._settings, deadline_s)
+
+    async def _launch(self, settings: LabSettings, deadline_s: float) -> LabAddress:
         loop = asyncio.get_running_loop()
         transport, child = await loop.subprocess_exec(
             lambda: _Child(loop),
@@ -81,7 +126,7 @@ class LabProcess:
         self._transport = transport
         self._child = child
         try:
-            child.write(encode({"settings": settings.wire(), "cpu": cpu}))
+            child.write(encode({"settings": settings.wire(), "cpu": self._cpu}))
             async with asyncio.timeout(deadline_s):
                 first = await child.next_message()
         except TimeoutError:
@@ -129,6 +174,8 @@ class LabProcess:
             ) from None
         if "problems" in answer:
             raise problems_of(answer["problems"])
+        if self._settings is not None:
+            self._settings = after_command(self._settings, command, arguments)
         result: dict[str, Any] = answer["result"]
         return result
 

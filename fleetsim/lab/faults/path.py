@@ -222,6 +222,8 @@ class Path(asyncio.Protocol):
         tcp, transport = self._tcp, self._transport
         if tcp is None or transport is None or self._state is not _State.OPEN:
             return
+        if tcp.is_closing():
+            return
         queued = self.to_server.queued_bytes
         if not self._is_tcp_paused and queued > WINDOW_BYTES:
             self._is_tcp_paused = True
