@@ -129,7 +129,12 @@ class ActionChecks:
         self, key: str | tuple[str | int, ...], name: str, kinds: Sequence[Product]
     ) -> Iterator[Finding]:
         made = self._order.made.get(name)
-        depends: tuple[Loc, ...] = (_LAB, _TIMELINE, ("target",), ("calendar",))
+        maker = self._order.by_name.get(name)
+        depends: tuple[Loc, ...] = (_LAB, ("target",), ("calendar",))
+        if maker is None:
+            depends += self._order.name_places
+        elif maker != self._index:
+            depends += ((*_TIMELINE, maker),)
         if made is None:
             known = [n for n, m in self._order.made.items() if m.product in kinds]
             yield self._finding(
@@ -150,6 +155,7 @@ class ActionChecks:
                 key,
                 f"{name} may not be there yet: let this come after {name}",
                 *depends,
+                *self._order.time_places(self._index),
             )
 
     # ------------------------------------------------------------ devices
@@ -195,7 +201,10 @@ class ActionChecks:
                 "push_config to a front of security high",
                 _COHORTS,
                 _LAB,
-                _TIMELINE,
+                *(
+                    (*_TIMELINE, number, "push_config")
+                    for number in range(len(self._order.entries))
+                ),
             )
 
     def _is_high(self, name: str | None) -> bool:
@@ -334,11 +343,4 @@ class ActionChecks:
         self, key: str | tuple[str | int, ...], what: str, *depends_on: Loc
     ) -> Finding:
         place = (key,) if isinstance(key, str) else key
-        others = tuple(d for d in depends_on if d != _TIMELINE)
-        if _TIMELINE in depends_on:  # itself is part of it
-            others += tuple(
-                (*_TIMELINE, n)
-                for n in range(len(self._order.entries))
-                if n != self._index
-            )
-        return Finding((*self._at, *place), what, others)
+        return Finding((*self._at, *place), what, depends_on)

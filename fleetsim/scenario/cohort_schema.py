@@ -7,6 +7,7 @@ from pydantic import Field, StrictBool, StrictInt
 from fleetsim.core.settings import (
     AdvanceOn,
     ChangeDetection,
+    ClockSync,
     ConnectionUse,
     DistinctBy,
     GroupMemory,
@@ -161,6 +162,15 @@ class BundleOverrides(Part):
     """Whether every certificate needs basicConstraints CA:TRUE."""
 
 
+class ClockOverrides(Part):
+    """When the devices set their clocks by the network's time."""
+
+    sync: ClockSync | None = None
+    """`off`, or `when_connected`: before a connection is opened."""
+    tolerance: Duration | None = None
+    """Set it when it is off by more than this."""
+
+
 class Overrides(Part):
     """Single figures of the profile, replaced for this cohort."""
 
@@ -176,6 +186,8 @@ class Overrides(Part):
     """The SD card."""
     bundle: BundleOverrides = BundleOverrides()
     """What the devices accept as certs_server.p7b."""
+    clock: ClockOverrides = ClockOverrides()
+    """When the devices set their clocks by the network's time."""
     signed_payload: StrictBool | None = None
     """Hash the body into the signature instead of UNSIGNED-PAYLOAD."""
     style: RequestStyle | None = None

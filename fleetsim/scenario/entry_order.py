@@ -20,6 +20,7 @@ from fleetsim.scenario.timeline_schema import (
     IssueServerCertificate,
     TimelineEntry,
 )
+from fleetsim.scenario.yaml_document import Loc
 
 
 @unique
@@ -36,6 +37,8 @@ _PRODUCTS: Final[Mapping[type, Product]] = {
     CrossSign: Product.CROSS,
     IssueServerCertificate: Product.SERVER,
 }
+TRIGGERS: Final = ("at", "date", "after", "when")
+"""Keys that say when an entry is due."""
 BUILT_IN_CAS: Final = ("root", "intermediate", "devices")
 """Authorities of the lab: its root, who issues the servers, who issues the devices."""
 
@@ -95,6 +98,19 @@ class EntryOrder:
                 break
             chain.append(current)
         return tuple(chain)
+
+    @property
+    def name_places(self) -> tuple[Loc, ...]:
+        """Places of all names: what is unknown may be meant by one that is unreadable."""
+        return tuple(("timeline", n, "name") for n in range(len(self.entries)))
+
+    def time_places(self, index: int) -> tuple[Loc, ...]:
+        """Places that decide when an entry is due."""
+        return tuple(
+            ("timeline", number, key)
+            for number in (index, *self.previous(index))
+            for key in (*TRIGGERS, "delay")
+        )
 
     def due_s(self, index: int) -> float | None:
         """Earliest run time an entry is due, seconds; ``None`` = depends on others."""

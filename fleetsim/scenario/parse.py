@@ -21,6 +21,12 @@ from fleetsim.scenario.overriding import apply_overrides, dotted
 from fleetsim.scenario.schema import Scenario
 from fleetsim.scenario.yaml_document import Loc, read_yaml
 
+
+def _idle(name: object) -> dict[str, Any]:
+    """An entry of a timeline that does nothing."""
+    return {"name": name, "at": 0, "assert": {"condition": "elapsed_s >= 0s"}}
+
+
 _HARMLESS: Final[Mapping[tuple[str, ...], Callable[[int], object]]] = {
     ("name",): lambda _: "unreadable",
     ("cohorts",): lambda _: [{"name": "unreadable", "count": 1}],
@@ -30,6 +36,7 @@ _HARMLESS: Final[Mapping[tuple[str, ...], Callable[[int], object]]] = {
     ("lab", "fronts", "[]"): lambda number: {"name": f"unreadable-{number}"},
     ("target", "bucket"): lambda _: "unreadable",
     ("thresholds", "[]"): lambda _: "unaccounted == 0",
+    ("timeline", "[]"): lambda number: _idle(f"unreadable-{number}"),
 }
 """What stands in for an unreadable value that cannot just be left out."""
 
@@ -39,6 +46,8 @@ def parse_scenario(
     where: str,
     load_profile: Callable[[str], DeviceProfile],
     overrides: Sequence[str] = (),
+    *,
+    allow_commands: bool = True,
 ) -> Scenario:
     """Read a scenario.
 
@@ -48,6 +57,8 @@ def parse_scenario(
         load_profile: Gives the device profile of a name, or raises ``InputError``.
         overrides: ``path=value``, applied in order (see
             :mod:`fleetsim.scenario.overriding`).
+        allow_commands: Whether the operator lets the timeline run programs; otherwise
+            each of them is a problem.
 
     Raises:
         InputError: All problems, in the order of the file; each with its line, or with
@@ -69,7 +80,7 @@ def parse_scenario(
     found = [(error.at, error.what) for error in errors]
     if scenario is not None:
         broken = {error.at for error in errors}
-        findings = _findings(scenario, load_profile)
+        findings = _findings(scenario, load_profile, allow_commands=allow_commands)
         found += [
             (finding.at, finding.what)
             for finding in findings
@@ -91,6 +102,17 @@ def _judged(data: dict[str, Any]) -> tuple[list[Field], Scenario | None]:
     rest = copy.deepcopy(data)
     for error in errors:
         _cut(rest, error.at)
+    try:
+        return errors, Scenario.model_validate(rest)
+    except ValidationError as exc:
+        left = field_errors(exc, rest)
+    # An action without what it requires: others may still refer to the entry by name.
+    for error in left:
+        match error.at:
+            case ("timeline", int(number), _, *_):
+                rest["timeline"][number] = _idle(rest["timeline"][number].get("name"))
+            case _:
+                return errors, None
     try:
         return errors, Scenario.model_validate(rest)
     except ValidationError:
@@ -119,7 +141,10 @@ def _cut(data: Any, loc: Loc) -> None:
 
 
 def _findings(
-    scenario: Scenario, load_profile: Callable[[str], DeviceProfile]
+    scenario: Scenario,
+    load_profile: Callable[[str], DeviceProfile],
+    *,
+    allow_commands: bool,
 ) -> Iterator[Finding]:
     profiles: dict[str, DeviceProfile] = {}
     refused: dict[str, tuple[str, ...]] = {}
@@ -132,7 +157,7 @@ def _findings(
                 refused[name] = tuple(_reason(problem) for problem in exc.problems)
         for reason in refused.get(name, ()):
             yield Finding(("cohorts", index, "profile"), reason)
-    yield from check(scenario, profiles)
+    yield from check(scenario, profiles, allow_commands=allow_commands)
 
 
 def _reason(problem: Problem) -> str:

@@ -140,6 +140,11 @@ class _Retry(Part):
     jitter: Stated[Ratio]
 
 
+class _Clock(Part):
+    sync: Stated[settings.ClockSync]
+    tolerance: Stated[Duration]
+
+
 class _Identity(Part):
     type_code: Stated[Annotated[str, StringConstraints(pattern=r"^[0-9A-F]{8}$")]]
     fw_ver: Stated[Annotated[str, StringConstraints(pattern=r"^\d\d\.\d\d\.\d\d$")]]
@@ -167,6 +172,7 @@ class _Profile(Part):
     deadlines: _Deadlines
     card: _Card
     retry: _Retry
+    clock: _Clock | None = None
     identity: _Identity
     change_detection: Stated[settings.ChangeDetection]
     heartbeat: Stated[Duration]
@@ -303,7 +309,7 @@ def _useless_groups(model: _Profile, low: str, high: str) -> Iterator[tuple[Loc,
 def _settings(model: _Profile) -> settings.DeviceProfile:
     fallback, bundle, tls = model.fallback, model.bundle, model.tls
     deadlines, card, retry = model.deadlines, model.card, model.retry
-    identity = model.identity
+    identity, clock = model.identity, model.clock
     return settings.DeviceProfile(
         name=model.name,
         description=model.description,
@@ -356,6 +362,11 @@ def _settings(model: _Profile) -> settings.DeviceProfile:
             factor=retry.factor.value,
             max_s=retry.max.value,
             jitter_ratio=retry.jitter.value,
+        ),
+        clock=settings.ClockRules()
+        if clock is None
+        else settings.ClockRules(
+            sync=clock.sync.value, tolerance_s=clock.tolerance.value
         ),
         identity=settings.Identity(
             type_code=identity.type_code.value,

@@ -45,6 +45,7 @@ _RENAMED: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "card": {"size": "size_bytes"},
     "bundle": {"max_size": "max_bytes"},
+    "clock": {"tolerance": "tolerance_s"},
 }
 """Override keys whose setting carries its unit in the name."""
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from fleetsim.scenario.action_checks import ActionChecks
-from fleetsim.scenario.entry_order import EntryOrder, actions_of
+from fleetsim.scenario.entry_order import TRIGGERS, EntryOrder, actions_of
 from fleetsim.scenario.finding import Finding
 from fleetsim.scenario.quantities import format_duration, shown
 from fleetsim.scenario.schema import Scenario
@@ -18,7 +18,6 @@ from fleetsim.scenario.timeline import (
 from fleetsim.scenario.timeline_schema import ACTIONS, TimelineEntry
 from fleetsim.scenario.yaml_document import Loc
 
-_TRIGGERS: Final = ("at", "date", "after", "when")
 _TIMELINE: Final[Loc] = ("timeline",)
 
 
@@ -35,18 +34,14 @@ def check_timeline(scenario: Scenario, *, allow_commands: bool) -> Iterator[Find
         keys = actions_of(entry)
         yield from _name(order, index, at)
         if len(keys) != 1:
-            what = f"these are {' and '.join(keys)}" if keys else "this one does none"
-            yield Finding(
-                at,
-                f"an entry does exactly one thing, {what}; known are "
-                f"{', '.join(ACTIONS)}",
-            )
+            what = "write a second entry" if keys else f"one of {', '.join(ACTIONS)}"
+            yield Finding((*at, *keys[1:2]), f"an entry does exactly one thing: {what}")
             continue
         is_stand_in = entry.run_command is not None and entry.run_command.replaces
         yield from _trigger(scenario, entry, at, is_stand_in=bool(is_stand_in))
         yield from _order(scenario, order, index, at)
-        yield from _server(scenario, entry, at)
-        yield from _command(scenario, entry, at, allow_commands=allow_commands)
+        yield from _server(scenario, order, entry, at)
+        yield from _command(scenario, order, entry, at, is_allowed=allow_commands)
         key, action = entry.action
         yield from ActionChecks(scenario, order, index, (*at, key)).check(action)
 
@@ -69,7 +64,7 @@ def _name(order: EntryOrder, index: int, at: Loc) -> Iterator[Finding]:
 def _trigger(
     scenario: Scenario, entry: TimelineEntry, at: Loc, *, is_stand_in: bool
 ) -> Iterator[Finding]:
-    given = [name for name in _TRIGGERS if getattr(entry, name) is not None]
+    given = [name for name in TRIGGERS if getattr(entry, name) is not None]
     if is_stand_in:
         if given:
             yield Finding(
@@ -79,16 +74,15 @@ def _trigger(
             )
     elif len(given) != 1:
         yield Finding(
-            at,
-            f"say when, by exactly one of {', '.join(_TRIGGERS)}; "
-            f"{' and '.join(given) or 'none of them'} is given",
-            tuple((*at, name) for name in given),
+            (*at, given[1] if given else "at"),
+            f"say when by exactly one of {', '.join(TRIGGERS)}",
+            tuple((*at, name) for name in TRIGGERS),
         )
     if entry.delay and not {"after", "when"} & set(given):
         yield Finding(
             (*at, "delay"),
             "a delay is added to after or when",
-            tuple((*at, name) for name in _TRIGGERS),
+            tuple((*at, name) for name in TRIGGERS),
         )
     if entry.date is not None and scenario.calendar is None:
         yield Finding(
@@ -108,7 +102,7 @@ def _order(
                 (*at, "after"),
                 f"no entry is named {shown(entry.after)}"
                 f"{did_you_mean(entry.after, order.by_name)}",
-                (_TIMELINE,),
+                order.name_places,
             )
             return
         previous = order.previous(index)
@@ -119,7 +113,7 @@ def _order(
                 f"waits for itself: {' after '.join([entry.after, *names[1:]])}"
                 if len(names) > 1
                 else "waits for itself",
-                (_TIMELINE,),
+                (*order.time_places(index), *order.name_places),
             )
             return
         last = order.entries[order.by_name[entry.after]]
@@ -127,15 +121,20 @@ def _order(
             yield Finding(
                 (*at, "after"),
                 f"{entry.after} has no time of its own: wait for what it replaces",
-                (_TIMELINE,),
+                order.name_places,
             )
     due_s = order.due_s(index)
     end_s = scenario.duration + scenario.drain
     place: Loc = (
         *at,
-        next((t for t in _TRIGGERS if getattr(entry, t) is not None), ""),
+        next((t for t in TRIGGERS if getattr(entry, t) is not None), ""),
     )
-    depends: tuple[Loc, ...] = (("duration",), ("drain",), ("calendar",), _TIMELINE)
+    depends: tuple[Loc, ...] = (
+        ("duration",),
+        ("drain",),
+        ("calendar",),
+        *order.time_places(index),
+    )
     if due_s is not None and due_s < 0:
         yield Finding(place, "is before the calendar starts", depends)
     if due_s is not None and due_s > end_s:
@@ -147,7 +146,9 @@ def _order(
         )
 
 
-def _server(scenario: Scenario, entry: TimelineEntry, at: Loc) -> Iterator[Finding]:
+def _server(
+    scenario: Scenario, order: EntryOrder, entry: TimelineEntry, at: Loc
+) -> Iterator[Finding]:
     if scenario.target is None or not needs_server(*entry.action):
         return
     if stand_in_of(entry, stand_ins_of(scenario.timeline)) is None:
@@ -156,17 +157,29 @@ def _server(scenario: Scenario, entry: TimelineEntry, at: Loc) -> Iterator[Findi
             (*at, key),
             "needs control of the server, and this one is not the lab: add an entry "
             f"{{run_command: {{argv: […], replaces: {entry.name or key}}}}} that does it",
-            (("target",), _TIMELINE),
+            (
+                ("target",),
+                *order.name_places,
+                *(
+                    (*_TIMELINE, n, "run_command")
+                    for n in range(len(scenario.timeline))
+                ),
+            ),
         )
 
 
 def _command(
-    scenario: Scenario, entry: TimelineEntry, at: Loc, *, allow_commands: bool
+    scenario: Scenario,
+    order: EntryOrder,
+    entry: TimelineEntry,
+    at: Loc,
+    *,
+    is_allowed: bool,
 ) -> Iterator[Finding]:
     command = entry.run_command
     if command is None:
         return
-    if not allow_commands and (command.replaces is None or scenario.target is not None):
+    if not is_allowed and (command.replaces is None or scenario.target is not None):
         yield Finding(
             (*at, "run_command"),
             "runs a program of this machine: only with --allow-commands",
@@ -186,5 +199,5 @@ def _command(
             (*at, "run_command", "replaces"),
             f"no entry that needs the server is called {shown(command.replaces)} or "
             f"does that{did_you_mean(command.replaces, sorted(known))}",
-            (_TIMELINE,),
+            order.name_places,
         )
