@@ -172,7 +172,7 @@ class _Profile(Part):
     deadlines: _Deadlines
     card: _Card
     retry: _Retry
-    clock: _Clock | None = None
+    clock: _Clock
     identity: _Identity
     change_detection: Stated[settings.ChangeDetection]
     heartbeat: Stated[Duration]
@@ -363,9 +363,7 @@ def _settings(model: _Profile) -> settings.DeviceProfile:
             max_s=retry.max.value,
             jitter_ratio=retry.jitter.value,
         ),
-        clock=settings.ClockRules()
-        if clock is None
-        else settings.ClockRules(
+        clock=settings.ClockRules(
             sync=clock.sync.value, tolerance_s=clock.tolerance.value
         ),
         identity=settings.Identity(

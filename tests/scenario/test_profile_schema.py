@@ -69,6 +69,7 @@ PROFILE: dict[str, Any] = {
         "max": _stated("1m"),
         "jitter": _stated("50%"),
     },
+    "clock": {"sync": _stated("when_connected"), "tolerance": _stated("45s")},
     "identity": {
         "type_code": _stated("0000001F"),
         "fw_ver": _stated("01.02.03"),
@@ -118,6 +119,7 @@ def test_every_setting_comes_from_the_file() -> None:
     assert profile.deadlines.response_s == 5.0
     assert profile.card.size_bytes == 10**9
     assert profile.retry.jitter_ratio == 0.5
+    assert profile.clock.tolerance_s == 45.0
     assert profile.identity.extra == (("wifi_fw_ver", "19"),)
     assert profile.upload_delay == Uniform(10.0, 12.0)
     assert profile.style is RequestStyle.VIRTUAL
@@ -143,7 +145,7 @@ def test_every_figure_is_listed() -> None:
         source="a test",
     )
     paths = [figure.path for figure in figures]
-    assert len(paths) == len(set(paths)) == 47
+    assert len(paths) == len(set(paths)) == 49
     assert paths[-1] == "split_size"
 
 

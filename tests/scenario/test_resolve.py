@@ -149,6 +149,7 @@ def test_every_override_reaches_a_setting(
             "distinct_by": "nothing",
             "require_ca": True,
         },
+        "clock": {"sync": "when_connected", "tolerance": 11},
         "signed_payload": True,
         "style": "virtual",
         "change_detection": "head_then_get",
