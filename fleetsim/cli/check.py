@@ -36,6 +36,23 @@ def check_command(
         int | None,
         typer.Option(help="Replace the scenario's seed.", envvar="FLEETSIM_SEED"),
     ] = None,
+    time_scale: Annotated[
+        float | None,
+        typer.Option(
+            metavar="N",
+            help="Divide every time of the scenario by N: the same rehearsal, sooner "
+            "over. Short for --set shorten_by=N.",
+            envvar="FLEETSIM_TIME_SCALE",
+        ),
+    ] = None,
+    allow_commands: Annotated[
+        bool,
+        typer.Option(
+            "--allow-commands",
+            help="The timeline may run programs of this machine.",
+            envvar="FLEETSIM_ALLOW_COMMANDS",
+        ),
+    ] = False,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -55,7 +72,8 @@ def check_command(
       fleetsim check my.yaml --set duration=2m --json
     """
     try:
-        plan = _plan(scenario, settings or [], seed)
+        overrides = [*(settings or []), *shortening(time_scale)]
+        plan = _plan(scenario, overrides, seed, allow_commands=allow_commands)
     except InputError as exc:
         if not as_json:
             raise
@@ -69,13 +87,26 @@ def check_command(
         print_plan(plan, notes, make_console(sys.stdout))
 
 
-def _plan(scenario: str, settings: list[str], seed: int | None) -> Plan:
+def shortening(time_scale: float | None) -> list[str]:
+    """Overrides for ``--time-scale``."""
+    return [] if time_scale is None else [f"shorten_by={time_scale!r}"]
+
+
+def _plan(
+    scenario: str, settings: list[str], seed: int | None, *, allow_commands: bool
+) -> Plan:
     path = find_scenario(scenario)
 
     def load_profile(name: str) -> DeviceProfile:
         return catalog.load(name, path.parent).profile
 
-    parsed = parse_scenario(read_scenario(path), str(path), load_profile, settings)
+    parsed = parse_scenario(
+        read_scenario(path),
+        str(path),
+        load_profile,
+        settings,
+        allow_commands=allow_commands,
+    )
     return make_plan(parsed, load_profile, seed)
 
 

@@ -9,6 +9,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from fleetsim.cli.timeline_text import (
+    calendar_data,
+    calendar_text,
+    print_timeline,
+    timeline_data,
+)
 from fleetsim.core.settings import Security
 from fleetsim.scenario.needs import law
 from fleetsim.scenario.plan import CohortPlan, DevicePlan, Plan
@@ -48,6 +54,10 @@ def plan_data(plan: Plan, notes: Sequence[str] = ()) -> dict[str, Any]:
         ],
         "needs": {key: value for key, value in needs.items() if key != "warnings"},
         "warnings": [*plan.needs.warnings, *notes],
+        "calendar": calendar_data(plan),
+        "shortened_by": plan.shortened_by,
+        "expect": plan.expect,
+        "timeline": timeline_data(plan),
         "thresholds": [threshold.expression for threshold in plan.thresholds],
     }
 
@@ -95,6 +105,7 @@ def print_plan(plan: Plan, notes: Sequence[str], console: Console) -> None:
     for line in _figures(plan):
         console.print(line, soft_wrap=True)
     console.print()
+    print_timeline(plan, console)
     for title, entries in (
         ("Thresholds", [threshold.expression for threshold in plan.thresholds]),
         ("Warnings", [*plan.needs.warnings, *notes]),
@@ -124,6 +135,12 @@ def _opening(plan: Plan) -> Iterator[str]:
         f"{_time(plan.drain_ns)}), seed {plan.seed}"
     )
     yield f"Target: {_target(plan)}"
+    if plan.shortened_by != 1:
+        yield f"Shortened: every time of the scenario is divided by {plan.shortened_by:g}"
+    if plan.calendar_epoch_unix_s is not None:
+        yield f"Calendar: {calendar_text(plan)}"
+    if plan.expect == "fail":
+        yield "Expected: a failed verdict (exit code 0 when it fails, 99 when it passes)"
 
 
 def _time(ns: int) -> str:

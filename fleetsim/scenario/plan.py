@@ -32,6 +32,7 @@ from fleetsim.scenario.shortening import shortened, shortened_profile
 from fleetsim.scenario.target_schema import LabSpec, TargetSpec
 from fleetsim.scenario.threshold import Threshold
 from fleetsim.scenario.timeline import TimelinePlan, make_timeline
+from fleetsim.scenario.timeline_needs import timeline_warnings
 from fleetsim.scenario.timeline_schema import Expectation
 
 __all__ = ["CohortPlan", "DevicePlan", "Needs", "Plan", "TimelinePlan", "make_plan"]
@@ -181,6 +182,22 @@ def make_plan(
     devices = make_devices(chosen, cohorts, scenario.cohorts)
     duration_ns, drain_ns = to_ns(scenario.duration), to_ns(scenario.drain)
     calendar = scenario.calendar
+    timeline = make_timeline(scenario)
+    needs = needs_of(
+        cohorts=cohorts,
+        devices=devices,
+        duration_ns=duration_ns,
+        drain_ns=drain_ns,
+        in_flight=scenario.limits.in_flight,
+        lab=scenario.lab,
+    )
+    warnings = timeline_warnings(
+        timeline,
+        cohorts=cohorts,
+        devices=devices,
+        duration_ns=duration_ns,
+        lab=scenario.lab,
+    )
     return Plan(
         name=scenario.name,
         seed=chosen,
@@ -193,15 +210,8 @@ def make_plan(
         lab=scenario.lab,
         target=scenario.target,
         thresholds=scenario.thresholds,
-        needs=needs_of(
-            cohorts=cohorts,
-            devices=devices,
-            duration_ns=duration_ns,
-            drain_ns=drain_ns,
-            in_flight=scenario.limits.in_flight,
-            lab=scenario.lab,
-        ),
-        timeline=make_timeline(scenario),
+        needs=replace(needs, warnings=(*needs.warnings, *warnings)),
+        timeline=timeline,
         calendar_epoch_unix_s=None if calendar is None else parse_date(calendar.start),
         time_scale=1.0 if calendar is None else float(calendar.time_scale),
         shortened_by=factor,

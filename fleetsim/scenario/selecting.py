@@ -6,10 +6,11 @@ first wave of 10 % is exactly the share of 10 %.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from fleetsim.core.draws import derive_seed
+from fleetsim.scenario.roster import CohortPlan, DevicePlan
 from fleetsim.scenario.timeline_schema import Selector
 
 if TYPE_CHECKING:
@@ -36,21 +37,45 @@ def select(plan: "Plan", selector: Selector) -> tuple[int, ...]:
     """
     if plan.shard_count != 1:
         raise ValueError("devices are selected from the whole plan, not from a shard")
-    cohorts = {
-        cohort.index
-        for cohort in plan.cohorts
-        if not selector.cohorts or cohort.name in selector.cohorts
-    }
-    ids = frozenset(selector.devices)
     chosen = [
-        device.index
-        for device in plan.devices
-        if device.cohort in cohorts and (not ids or device.device_id in ids)
+        device.index for device in _matching(plan.cohorts, plan.devices, selector)
     ]
     chosen.sort(key=lambda index: (derive_seed(plan.seed, _RANK, index), index))
     if selector.share is not None:
         del chosen[count_of(selector.share, len(chosen)) :]
     return tuple(chosen)
+
+
+def selected_count(
+    cohorts: Sequence[CohortPlan], devices: Sequence[DevicePlan], selector: Selector
+) -> int:
+    """How many devices :func:`select` would choose.
+
+    Args:
+        cohorts: All cohorts of a whole plan.
+        devices: All its devices.
+        selector: Which of them.
+    """
+    if selector.devices:
+        total = sum(1 for _ in _matching(cohorts, devices, selector))
+    else:
+        total = sum(c.count for c in cohorts if selects_cohort(selector, c.name))
+    return total if selector.share is None else count_of(selector.share, total)
+
+
+def selects_cohort(selector: Selector, name: str) -> bool:
+    """Whether devices of a cohort may be among the selected."""
+    return not selector.cohorts or name in selector.cohorts
+
+
+def _matching(
+    cohorts: Sequence[CohortPlan], devices: Sequence[DevicePlan], selector: Selector
+) -> Iterator[DevicePlan]:
+    chosen = {c.index for c in cohorts if selects_cohort(selector, c.name)}
+    ids = frozenset(selector.devices)
+    for device in devices:
+        if device.cohort in chosen and (not ids or device.device_id in ids):
+            yield device
 
 
 def count_of(share: float, total: int) -> int:

@@ -1,6 +1,6 @@
 """Timeline: the entries of a scenario, decided: when each is due and what it does."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -113,6 +113,24 @@ def make_timeline(scenario: Scenario) -> tuple[TimelinePlan, ...]:
             )
         )
     return tuple(planned)
+
+
+def due_ns(timeline: Sequence[TimelinePlan], index: int) -> int | None:
+    """Earliest run time an entry is due, nanoseconds.
+
+    Args:
+        timeline: Timeline of a plan.
+        index: Entry.
+
+    Returns:
+        ``None`` when it depends on a condition, or is never due by itself.
+    """
+    added_ns = 0
+    entry = timeline[index]
+    while entry.after is not None:
+        added_ns += entry.delay_ns
+        entry = timeline[entry.after]
+    return None if entry.at_ns is None else entry.at_ns + added_ns
 
 
 def _at_s(entry: TimelineEntry, calendar: CalendarSpec | None) -> float | None:
