@@ -73,6 +73,11 @@ class ActionChecks:
         yield from self._making(action)
         yield from self._changing(action)
 
+    @property
+    def _given(self) -> frozenset[str]:
+        """Keys the scenario writes."""
+        return frozenset(self._order.entries[self._index].action[1].model_fields_set)
+
     def _making(self, action: Action) -> Iterator[Finding]:
         """Actions that make certificates."""
         if isinstance(action, IssueCa | CrossSign | IssueServerCertificate):
@@ -194,17 +199,26 @@ class ActionChecks:
         for entry in scenario.timeline:
             if entry.push_config is not None and self._is_high(entry.push_config.front):
                 has |= self._cohorts(entry.push_config.to)
-        if not has & self._cohorts(selector):
+        why = (
+            f"has {what}: that takes security high, or a push_config to a front of "
+            "security high"
+        )
+        depends: tuple[Loc, ...] = (
+            _COHORTS,
+            _LAB,
+            *(
+                (*_TIMELINE, number, "push_config")
+                for number in range(len(self._order.entries))
+            ),
+        )
+        for number, name in enumerate(selector.cohorts):
+            if name in self._cohorts(selector) - has:
+                yield self._finding(
+                    ("to", "cohorts", number), f"no device of {name} {why}", *depends
+                )
+        if not selector.cohorts and not has:
             yield self._finding(
-                "to" if "to" in selector.model_fields_set else (),
-                f"none of these devices has {what}: that takes security high, or a "
-                "push_config to a front of security high",
-                _COHORTS,
-                _LAB,
-                *(
-                    (*_TIMELINE, number, "push_config")
-                    for number in range(len(self._order.entries))
-                ),
+                "to" if "to" in self._given else (), f"no device {why}", *depends
             )
 
     def _is_high(self, name: str | None) -> bool:

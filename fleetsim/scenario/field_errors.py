@@ -79,7 +79,8 @@ def field_errors(exc: ValidationError, data: Any) -> list[Field]:
 def _real(loc: Loc, data: Any) -> Loc:
     """A place without the names of union members that pydantic puts in.
 
-    The last step stays, because it may be a key that is missing.
+    The last step stays, because it may be a key that is missing, also in an action of a
+    timeline that has no value at all.
     """
     real: list[str | int] = []
     for position, step in enumerate(loc):
@@ -88,6 +89,8 @@ def _real(loc: Loc, data: Any) -> Loc:
             if step in data or is_last:
                 real.append(step)
                 data = data.get(str(step))
+        elif data is None and is_last and real[:1] == ["timeline"]:
+            real.append(step)
         elif isinstance(data, list):
             if isinstance(step, int) and step < len(data):
                 real.append(step)

@@ -84,7 +84,7 @@ def parse_scenario(
         found += [
             (finding.at, finding.what)
             for finding in findings
-            if not _is_consequence(finding, broken)
+            if not finding.follows_from(broken)
         ]
     if found or problems:
         raise InputError((*problems, *places.problems(found)))
@@ -162,21 +162,6 @@ def _findings(
 
 def _reason(problem: Problem) -> str:
     return problem.what if problem.where == "profile" else str(problem)
-
-
-def _is_consequence(finding: Finding, broken: set[Loc]) -> bool:
-    def is_below(place: Loc, other: Loc) -> bool:
-        return place[: len(other)] == other
-
-    return any(
-        any(is_below(place, other) for place in finding.needs)
-        or any(
-            is_below(place, other) or is_below(other, place)
-            for place in (finding.at, *finding.depends_on)
-            if place
-        )
-        for other in broken
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from fleetsim.scenario.action_checks import ActionChecks
-from fleetsim.scenario.entry_order import TRIGGERS, EntryOrder, actions_of
+from fleetsim.scenario.entry_order import (
+    BUILT_IN_CAS,
+    TRIGGERS,
+    EntryOrder,
+    actions_of,
+)
 from fleetsim.scenario.finding import Finding
 from fleetsim.scenario.quantities import format_duration, shown
 from fleetsim.scenario.schema import Scenario
@@ -29,6 +34,15 @@ def check_timeline(scenario: Scenario, *, allow_commands: bool) -> Iterator[Find
         allow_commands: Whether the operator lets the timeline run programs.
     """
     order = EntryOrder(scenario)
+    if scenario.timeline and scenario.lab is not None:
+        for number, front in enumerate(scenario.lab.fronts):
+            if front.name in BUILT_IN_CAS:
+                yield Finding(
+                    ("lab", "fronts", number, "name"),
+                    f"in a timeline {shown(front.name)} is an authority of the lab: "
+                    "choose another name",
+                    needs=(_TIMELINE,),
+                )
     for index, entry in enumerate(scenario.timeline):
         at: Loc = (*_TIMELINE, index)
         keys = actions_of(entry)

@@ -41,9 +41,7 @@ def timeline_warnings(
     """
     found: list[str] = []
     for entry in timeline:
-        selector = selector_of(entry)
-        if selector is not None and not selected_count(cohorts, devices, selector):
-            found.append(f"{entry.label} is for no device of this plan.")
+        found += _unknown(entry, devices)
         action = entry.action
         if isinstance(action, Push):
             count = selected_count(cohorts, devices, action.to)
@@ -62,6 +60,18 @@ def timeline_warnings(
         if isinstance(action, PushConfig):
             found += _identities(timeline, entry, action, cohorts, lab)
     return tuple(found)
+
+
+def _unknown(entry: TimelinePlan, devices: Sequence[DevicePlan]) -> Iterator[str]:
+    selector = selector_of(entry)
+    if selector is None or not selector.devices:
+        return
+    left = set(selector.devices) - {device.device_id for device in devices}
+    if left:
+        yield (
+            f"{entry.label} names devices that are not in this plan: "
+            f"{', '.join(sorted(left))}. Their ids derive from the seed."
+        )
 
 
 def selector_of(entry: TimelinePlan) -> Selector | None:

@@ -15,7 +15,7 @@ the front's own name is its first certificate.
 from enum import StrEnum, unique
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, StrictBool, model_validator
+from pydantic import ConfigDict, Field, StrictBool, model_validator
 
 from fleetsim.scenario.condition import ConditionField
 from fleetsim.scenario.dates import Date
@@ -487,6 +487,10 @@ Action = (
 
 class TimelineEntry(Part):
     """One thing that is done, and when."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": [key]} for key in ACTIONS]}
+    )
 
     name: Name | None = None
     """What others call it, and what it makes; unique in the timeline."""
