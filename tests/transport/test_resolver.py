@@ -1,111 +1,136 @@
-"""The resolver: addresses need no question, answers are kept, failures are not."""
-
 import asyncio
 import socket
-from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
 
-from fleetsim.transport.resolver import Resolver, is_ip_literal
-
-S = 1_000_000_000
-V4 = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 0))
-V6 = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("2001:db8::1", 0, 0, 0))
+from fleetsim.exceptions import InputError
+from fleetsim.transport.resolver import Resolver
 
 
-@dataclass
-class System:
-    """A system resolver that answers as told, and a clock."""
+class Dns:
+    """An event loop's resolver that knows one name."""
 
-    answer: list[Any] = field(default_factory=list)
-    error: OSError | None = None
-    asked: list[str] = field(default_factory=list)
-    now_ns: int = 0
+    def __init__(self) -> None:
+        self.asked: list[str] = []
 
-    async def getaddrinfo(self, host: str, *_: object, **__: object) -> list[Any]:
-        """Answer a question."""
+    async def getaddrinfo(
+        self,
+        host: str,
+        port: object,
+        *,
+        family: int,
+        type: int,  # noqa: A002 - its name
+    ) -> list[tuple[Any, ...]]:
+        """Look a name up."""
+        del port, family
         self.asked.append(host)
-        if self.error is not None:
-            raise self.error
-        return list(self.answer)
+        if host != "known.example":
+            raise socket.gaierror(socket.EAI_NONAME, "unknown")
+        return [
+            (socket.AF_INET6, type, 6, "", ("2001:db8::1", 0, 0, 0)),
+            (socket.AF_INET, type, 6, "", ("192.0.2.1", 0)),
+            (socket.AF_INET, type, 6, "", ("192.0.2.1", 0)),
+        ]
 
-    def resolver(self, ttl_s: float = 30.0) -> Resolver:
-        """A resolver that asks this system."""
-        loop = cast("asyncio.AbstractEventLoop", self)
-        return Resolver(loop, lambda: self.now_ns, ttl_s)
+
+class Rig:
+    """A resolver on a clock the test moves."""
+
+    def __init__(self, ttl_s: float = 30.0) -> None:
+        self.dns = Dns()
+        self.now_ns = 0
+        loop = cast("asyncio.AbstractEventLoop", self.dns)
+        self.resolver = Resolver(loop, lambda: self.now_ns, ttl_s)
+
+
+async def test_answers_are_cached_for_their_time() -> None:
+    """IPv4 comes first, doubles once, and nobody is asked before the time is over."""
+    rig = Rig()
+    assert rig.resolver.cached("known.example") == ()
+    found = await rig.resolver.resolve("known.example")
+    assert found == ("192.0.2.1", "2001:db8::1")
+    rig.now_ns = 29_999_999_999
+    assert rig.resolver.cached("known.example") == found
+    rig.now_ns = 30_000_000_000
+    assert rig.resolver.cached("known.example") == ()
+    assert rig.dns.asked == ["known.example"]
+
+
+@pytest.mark.parametrize("address", ["192.0.2.9", "2001:db8::9"])
+async def test_addresses_need_no_look_up(address: str) -> None:
+    """An address means itself, for ever."""
+    rig = Rig()
+    assert rig.resolver.cached(address) == (address,)
+    rig.now_ns = 10**18
+    assert rig.resolver.cached(address) == (address,)
+    assert rig.dns.asked == []
+
+
+@pytest.mark.parametrize("host", ["known.example", "KNOWN.example", "known.example."])
+async def test_moved_name_leads_elsewhere_at_once(host: str) -> None:
+    """A cached answer does not survive the change, nor does the letters' case matter."""
+    rig = Rig()
+    await rig.resolver.resolve("known.example")
+    rig.resolver.override("known.example", ("198.51.100.1", "198.51.100.2"))
+    assert rig.resolver.cached(host) == ("198.51.100.1", "198.51.100.2")
+    assert rig.resolver.dialled_port(host, 443) == 443
+    rig.resolver.restore("known.example")
+    assert rig.resolver.cached("known.example") == ()
+    assert (await rig.resolver.resolve("known.example"))[0] == "192.0.2.1"
+
+
+async def test_name_that_is_gone_is_not_found() -> None:
+    """Nobody is asked, and the error is the one of a name that does not exist."""
+    rig = Rig()
+    await rig.resolver.resolve("known.example")
+    rig.resolver.override("known.example", None)
+    assert rig.resolver.cached("known.example") == ()
+    with pytest.raises(socket.gaierror) as caught:
+        await rig.resolver.resolve("known.example")
+    assert caught.value.errno == socket.EAI_NONAME
+    assert rig.dns.asked == ["known.example"]
+
+
+async def test_one_port_of_a_name_moves_alone() -> None:
+    """Fronts that share a name are told apart by port, and a port can move too."""
+    rig = Rig()
+    rig.resolver.override("known.example", ("127.0.0.1",), port=1, to_port=2)
+    rig.resolver.override("known.example", None, port=3)
+    assert rig.resolver.cached("known.example", 1) == ("127.0.0.1",)
+    assert rig.resolver.dialled_port("known.example", 1) == 2
+    with pytest.raises(socket.gaierror):
+        await rig.resolver.resolve("known.example", 3)
+    assert (await rig.resolver.resolve("known.example", 4))[0] == "192.0.2.1"
+    assert rig.resolver.dialled_port("known.example", 4) == 4
+    rig.resolver.restore("known.example", port=1)
+    assert rig.resolver.dialled_port("known.example", 1) == 1
+
+
+async def test_other_names_are_left_alone() -> None:
+    """An override of one name says nothing about another."""
+    rig = Rig()
+    rig.resolver.override("other.example", ("127.0.0.1",))
+    assert (await rig.resolver.resolve("known.example", 1))[0] == "192.0.2.1"
 
 
 @pytest.mark.parametrize(
-    ("host", "is_literal"),
+    ("host", "addresses", "where"),
     [
-        ("127.0.0.1", True),
-        ("::1", True),
-        ("fe80::1%lo", True),
-        ("localhost", False),
-        ("127.1", False),
-        ("1.2.3.4.example", False),
-        ("", False),
+        ("127.0.0.1", ("127.0.0.2",), ["host 127.0.0.1"]),
+        ("a.example", (), ["addresses"]),
+        (
+            "::1",
+            ("b.example", "300.1.1.1"),
+            ["address 'b.example'", "address '300.1.1.1'", "host ::1"],
+        ),
     ],
 )
-def test_literals(host: str, *, is_literal: bool) -> None:
-    """Dotted quads and IPv6 addresses are literals, everything else is a name."""
-    assert is_ip_literal(host) is is_literal
-
-
-def test_an_address_needs_no_question() -> None:
-    """A literal is its own answer, for ever."""
-    system = System()
-    resolver = system.resolver()
-    assert resolver.cached("192.0.2.7") == ("192.0.2.7",)
-    system.now_ns = 10**6 * S
-    assert resolver.cached("192.0.2.7") == ("192.0.2.7",)
-    assert system.asked == []
-
-
-async def test_an_answer_is_kept_for_its_time() -> None:
-    """Within the time to live nobody is asked again, after it somebody must be."""
-    system = System([V4])
-    resolver = system.resolver(ttl_s=30)
-    assert resolver.cached("a.test") == ()
-    assert await resolver.resolve("a.test") == ("192.0.2.1",)
-    system.now_ns = 30 * S - 1
-    assert resolver.cached("a.test") == ("192.0.2.1",)
-    system.now_ns = 30 * S
-    assert resolver.cached("a.test") == ()
-
-
-async def test_without_a_time_to_live_every_look_up_is_real() -> None:
-    """0 keeps nothing."""
-    system = System([V4])
-    resolver = system.resolver(ttl_s=0)
-    await resolver.resolve("a.test")
-    assert resolver.cached("a.test") == ()
-
-
-async def test_ipv4_first_without_duplicates() -> None:
-    """The reference device is IPv4; the order within a family is the system's."""
-    other = (*V4[:4], ("192.0.2.2", 0))
-    system = System([V6, other, V4, V6, other])
-    assert await system.resolver().resolve("a.test") == (
-        "192.0.2.2",
-        "192.0.2.1",
-        "2001:db8::1",
-    )
-
-
-@pytest.mark.parametrize(
-    "system",
-    [
-        pytest.param(System(error=socket.gaierror(-2, "unknown")), id="error"),
-        pytest.param(System([]), id="no address"),
-    ],
-)
-async def test_failures_are_not_kept(system: System) -> None:
-    """A failed look-up raises and is made again the next time."""
-    resolver = system.resolver()
-    for _ in range(2):
-        with pytest.raises(socket.gaierror):
-            await resolver.resolve("a.test")
-    assert resolver.cached("a.test") == ()
-    assert system.asked == ["a.test", "a.test"]
+def test_nonsense_is_refused(
+    host: str, addresses: tuple[str, ...], where: list[str]
+) -> None:
+    """Addresses have no name to change, and a name leads to addresses only."""
+    rig = Rig()
+    with pytest.raises(InputError) as caught:
+        rig.resolver.override(host, addresses)
+    assert [problem.where for problem in caught.value.problems] == where

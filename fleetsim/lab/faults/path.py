@@ -152,6 +152,11 @@ class Path(asyncio.Protocol):
         """Whether inner has closed its transport."""
         return self._transport is not None and self._transport.is_closed
 
+    def send(self, data: bytes) -> None:
+        """Send the server's bytes on their way."""
+        self.to_client.push(data)
+        self._balance()
+
     def finish(self) -> None:
         """Inner is through: close when everything on its way has arrived."""
         if self._tcp is not None and self.to_client.is_empty:
@@ -299,7 +304,7 @@ class PathTransport(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes on their way."""
         if not self.is_closing() and not self._is_eof_written:
-            self._path.to_client.push(data if type(data) is bytes else bytes(data))
+            self._path.send(data if type(data) is bytes else bytes(data))
 
     def writelines(
         self, list_of_data: Iterable[bytes | bytearray | memoryview]
