@@ -156,7 +156,9 @@ class Driver:
     def _power_on(self, due_ns: int) -> None:
         self._services.powered(self, is_on=True)
         self._due_ns = due_ns
-        self._step(PowerOn())
+        # The device wakes when the plan says so, however late the loop gets here: what
+        # it plans at power-on must not hide that.
+        self._carry_out(self.device.handle(PowerOn(), due_ns))
         self._due_ns = -1
 
     @property
@@ -436,7 +438,8 @@ class Driver:
         record, self._record = self._record, None
         if record is None:
             raise RuntimeError("an attempt ended that never began")
-        measures = self.channel.measures
+        # Without a slot nothing was sent: the channel still holds the last attempt's.
+        measures = self.channel.measures if self._has_slot else Measures()
         record.ended_ns = now_ns
         record.dns_ns = measures.dns_ns
         record.tcp_ns = measures.tcp_ns

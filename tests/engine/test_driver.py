@@ -224,3 +224,33 @@ def test_a_week_of_device_life() -> None:
         "tls.alert.handshake_failure",
         "s3.SlowDown",
     }
+
+
+def test_a_late_power_on_keeps_its_plan() -> None:
+    """A loop that comes late to a power-on shows it: planned and due are the plan's."""
+    fleet = VirtualFleet()
+    driver = fleet.add(make_device(make_settings(boot_uploads_schema=True)), obliging)
+    fleet.run_until(3 * S)
+    driver.start_due(1 * S)
+    fleet.run_until(12 * S)
+    schema, upload = fleet.records
+    assert (schema.planned_ns, schema.due_ns) == (1 * S, 1 * S)
+    assert schema.started_ns == 3 * S
+    assert upload.planned_ns == 10 * S
+    assert fleet.lags[0] == 2 * S
+
+
+def test_an_attempt_that_never_got_a_slot_measured_nothing() -> None:
+    """The phases of the last attempt do not show in one that only waited."""
+    fleet = VirtualFleet(limit=1)
+    keep = make_settings(connection=ConnectionUse.KEEP_ALIVE)
+    driver = fleet.add(make_device(keep), obliging)
+    driver.start_due(0)
+    fleet.run_until(15 * S)
+    assert fleet.records[0].wait_ns == 30 * MS
+    fleet.limiter.take(driver)
+    fleet.run_until(25 * S)
+    driver.stop()
+    record = fleet.records[-1]
+    assert record.kind == "run.stopped"
+    assert (record.tcp_ns, record.send_ns, record.wait_ns) == (-1, -1, -1)
