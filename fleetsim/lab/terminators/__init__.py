@@ -1,0 +1,45 @@
+"""Terminators: nginx and HAProxy as the TLS fronts of the lab, instead of the built-in one.
+
+What an operator runs in front of an S3 store decides what a device meets when a
+certificate, a cipher list or a revocation list changes. A rehearsal can therefore be run
+with the real programs: same certificates, keys, suites, lists and clients.
+
+::
+
+    device ─TCP─► front of the lab ─Unix─► nginx │ HAProxy ─Unix─► S3 endpoint of the lab
+                  (outage, faults)         (TLS ends here)          (plain HTTP)
+
+The listening address stays the lab's own, so that outages, resets and faults are the same
+whatever terminates TLS; the program is reached over a Unix socket in a private folder,
+with the client's address in a PROXY protocol header (version 1), as behind any TCP
+balancer. A swap writes a new *generation* of files, has the program check them, reloads
+it, and sends new connections to the socket that only the new generation listens on: not
+one of them meets the old settings.
+
+Differences that stay, each held by a test in ``tests/integration/test_real_fronts.py``:
+
+================================  =====================  ============================
+what a device sees                nginx                  HAProxy
+================================  =====================  ============================
+no, revoked, expired, unknown     handshake completes,   as built-in: alert in the
+client certificate                then HTTP 400          handshake
+no client certificate at all      HTTP 400               as built-in: handshake_failure
+idle kept connection at a swap    closed                 kept when only certificates
+                                                         or revocation lists changed,
+                                                         else closed
+upload under way at a swap        finishes, connection   finishes; connection stays in
+                                  closes                 the first case, else closes
+``Expect: 100-continue``          answered by nginx      passed to the S3 endpoint
+chain sent with the leaf alone    completed from the     as configured
+                                  client CAs if they
+                                  hold its issuer
+no SNI, two key types             chosen by suite        first certificate only
+handshake log                     failures, and those    the same
+                                  followed by a request
+================================  =====================  ============================
+
+The *verdict* is the same everywhere: a refused device is refused, in one phase or the
+other, and a device that built-in lets in is let in. Sessions are never resumed across a
+swap: caches are off and tickets have new keys after a reload.
+The machine's clock is theirs: a calendar is refused for them.
+"""

@@ -1,0 +1,218 @@
+"""HAProxy as a front: its configuration, its signals, its runtime API and its words.
+
+Source: HAProxy 2.6 Configuration Manual (bind options, fetches, log formats) and
+Management Guide (9.3 "Unix Socket commands", 4 "Stopping and restarting HAProxy").
+"""
+
+import json
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+from fleetsim.lab.handshake_log import HandshakeEntry
+from fleetsim.lab.terminators import files
+from fleetsim.lab.terminators.evidence import failure_kind, text
+from fleetsim.lab.terminators.program import (
+    ADMIN,
+    CONFIG,
+    OUTPUT,
+    UPSTREAM,
+    Capacity,
+    Transaction,
+    folder_name,
+    socket_name,
+)
+from fleetsim.transport import tls_names
+from fleetsim.transport.tls_server import ServerTls
+
+CERTIFICATES: Final = "certificates.list"
+"""The list of certificates and the names they are for (``crt-list``)."""
+
+_MAX_PAYLOAD_BYTES: Final = 15_000
+"""A command of the runtime API must fit into ``tune.bufsize``, 16,384 bytes."""
+_KINDS: Final = {files.CLIENT_CA: "ca-file", files.CRL: "crl-file"}
+
+_VERSIONS: Final = {
+    "TLSv1": "TLSv1.0",
+    "TLSv1.1": "TLSv1.1",
+    "TLSv1.2": "TLSv1.2",
+    "TLSv1.3": "TLSv1.3",
+}
+_EVIDENCE: Final = (
+    '{"unix_s":"%Ts.%ms","peer":"%ci:%cp","version":"%sslv","suite":"%sslc",'
+    '"reused":"%[ssl_fc_is_resumed]","server_name":"%[ssl_fc_sni,json(ascii)]",'
+    '"subject":"%[ssl_c_s_dn,json(ascii)]","serial":"%[ssl_c_serial,hex]",'
+)
+_REQUEST: Final = _EVIDENCE + '"status":"%ST"}'
+_FAILED: Final = _EVIDENCE + (
+    '"connection":"%[fc_err]","says":"%[fc_err_str]","error":"%[ssl_fc_err]",'
+    '"verify":"%[ssl_c_err]","ca_verify":"%[ssl_c_ca_err]"}'
+)
+
+
+class Haproxy:
+    """The program HAProxy, 2.6 or newer."""
+
+    name: ClassVar[str] = "haproxy"
+    reload_signal: ClassVar[int] = signal.SIGUSR2
+    quit_signal: ClassVar[int] = signal.SIGUSR1
+    log: ClassVar[str] = OUTPUT
+    words: ClassVar[Sequence[str]] = (OUTPUT,)
+
+    def config(self, tls: ServerTls, generation: int, capacity: Capacity) -> str:
+        """See :class:`~fleetsim.lab.terminators.program.Program`."""
+        return "\n".join(self._lines(tls, generation, capacity)) + "\n"
+
+    def lists(self, tls: ServerTls, generation: int) -> Mapping[str, bytes]:
+        """The ``crt-list``: the certificates used by default come first."""
+        folder = folder_name(generation)
+        lines = [
+            " ".join(
+                (
+                    f"{folder}/{one.name}",
+                    *(files.word("server_names", name) for name in one.server_names),
+                )
+            )
+            for one in files.certificate_files(tls)
+        ]
+        return {CERTIFICATES: "".join(f"{line}\n" for line in lines).encode("ascii")}
+
+    def live_changes(
+        self, old: Mapping[str, bytes], new: Mapping[str, bytes], generation: int
+    ) -> Sequence[Transaction] | None:
+        """Certificates and lists change in memory: ``set ssl …``, ``commit ssl …``."""
+        folder = folder_name(generation)
+        found = []
+        for name, content in new.items():
+            # The parameters for DHE are in the certificate's file as well.
+            if old[name] == content or name == files.DH:
+                continue
+            kind = _KINDS.get(name, "cert")
+            path = f"{folder}/{name}"
+            payload = content.decode("ascii").strip()
+            if len(payload) > _MAX_PAYLOAD_BYTES:
+                return None
+            found.append(
+                Transaction(
+                    commands=(
+                        f"set ssl {kind} {path} <<\n{payload}\n\n",
+                        f"commit ssl {kind} {path}\n",
+                    ),
+                    expected=("Transaction created", "Transaction updated", "Success"),
+                    abort=f"abort ssl {kind} {path}\n",
+                )
+            )
+        return found
+
+    def check_arguments(self, config: str) -> Sequence[str]:
+        """See :class:`~fleetsim.lab.terminators.program.Program`."""
+        return ("-c", "-f", config)
+
+    def run_arguments(self) -> Sequence[str]:
+        """See :class:`~fleetsim.lab.terminators.program.Program`."""
+        # With a master: only it can take new settings without losing connections.
+        return ("-W", "-f", CONFIG)
+
+    def parse(self, line: str) -> HandshakeEntry | None:
+        """See :class:`~fleetsim.lab.terminators.program.Program`."""
+        if not line.startswith("{"):
+            return None
+        values: dict[str, Any] = json.loads(line)
+        result, detail = "ok", ""
+        if "status" not in values:
+            result, detail = _failure(values)
+        return HandshakeEntry(
+            number=0,
+            unix_s=float(values["unix_s"]),
+            duration_s=0.0,
+            peer=text(values["peer"]),
+            result=result,
+            detail=detail,
+            version=text(values["version"]),
+            suite=text(values["suite"]).removeprefix("(NONE)"),
+            resumed=values["reused"] == "1",
+            server_name=text(values["server_name"]),
+            client_subject=_rfc4514(text(values["subject"])),
+            client_serial=text(values["serial"]).lower(),
+        )
+
+    def _lines(
+        self, tls: ServerTls, generation: int, capacity: Capacity
+    ) -> Iterator[str]:
+        idle = _ms(capacity.idle_timeout_s)
+        yield from (
+            "global",
+            "nbthread 1",
+            f"maxconn {capacity.connections}",
+            f"stats socket unix@{ADMIN} mode 600 level admin",
+            "log stdout format raw local0",
+            # Sessions must not outlive a new revocation list.
+            "tune.ssl.cachesize 0",
+            f"tune.ssl.default-dh-param {max(1024, tls.dh_bits)}",
+            "defaults",
+            "mode http",
+            "timeout connect 5s",
+            f"timeout client {idle}",
+            f"timeout http-keep-alive {idle}",
+            f"timeout http-request {_ms(capacity.handshake_timeout_s)}",
+            "timeout server 1d",
+            "retries 0",
+            # A request that meets a reload on a kept connection is still answered.
+            "option idle-close-on-response",
+            "frontend front",
+            f"bind unix@{socket_name(generation)} accept-proxy mode 600 ssl "
+            + " ".join(self._tls_words(tls, folder_name(generation))),
+            "log global",
+            "option dontlognull",
+            # One line a connection: later requests say nothing new about TLS.
+            "http-request set-log-level silent unless { http_first_req }",
+            f"log-format '{_REQUEST}'",
+            f"error-log-format '{_FAILED}'",
+            "default_backend s3",
+            "backend s3",
+            f"server s3 unix@{UPSTREAM}",
+        )
+
+    @staticmethod
+    def _tls_words(tls: ServerTls, folder: str) -> Iterator[str]:
+        yield f"crt-list {folder}/{CERTIFICATES}"
+        yield f"ssl-min-ver {_VERSIONS[tls.min_version]}"
+        yield f"ssl-max-ver {_VERSIONS[tls.max_version]}"
+        yield f"ciphers {files.ciphers(tls)}"
+        if tls.tls13_suites:
+            yield f"ciphersuites {files.word('tls13_suites', tls.tls13_suites)}"
+        if tls.curves:
+            yield f"curves {files.word('curves', tls.curves)}"
+        if not tls.prefer_server_ciphers:
+            yield "prefer-client-ciphers"
+        if not tls.session_tickets:
+            yield "no-tls-tickets"
+        if tls.client_cas:
+            mode = "required" if tls.require_client_certificate else "optional"
+            yield f"ca-file {folder}/{files.CLIENT_CA} verify {mode}"
+        if tls.check_crl:
+            yield f"crl-file {folder}/{files.CRL}"
+
+
+def _failure(values: Mapping[str, Any]) -> tuple[str, str]:
+    """Decide what a handshake died of; returns kind and detail."""
+    says = text(values["says"])
+    verdict = _number(values["verify"]) or _number(values["ca_verify"])
+    if verdict:
+        return f"tls.verify.{tls_names.verify_name_of(verdict)}", says
+    packed = _number(values["error"])
+    return failure_kind(packed & 0x7FFFFF), says
+
+
+def _number(value: object) -> int:
+    said = text(value)
+    return int(said) if said.isdecimal() else 0
+
+
+def _rfc4514(subject: str) -> str:
+    """``/CN=A/O=B`` is how HAProxy writes a subject; most specific part first here."""
+    return ",".join(reversed([part for part in subject.split("/") if part]))
+
+
+def _ms(seconds: float) -> str:
+    return f"{max(1, round(seconds * 1000))}ms"

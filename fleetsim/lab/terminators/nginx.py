@@ -1,0 +1,269 @@
+"""nginx as a front: its configuration, its signals and its words.
+
+Source: nginx.org documentation, modules core, http_ssl, http_proxy and http_log;
+"Controlling nginx" for the signals.
+"""
+
+import json
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar, Final
+
+from fleetsim.core.failure import Kind
+from fleetsim.lab.handshake_log import HandshakeEntry
+from fleetsim.lab.terminators import files
+from fleetsim.lab.terminators.evidence import (
+    VERDICTS,
+    failure_kind,
+    openssl_reason,
+    text,
+)
+from fleetsim.lab.terminators.program import (
+    CONFIG,
+    ERRORS,
+    HANDSHAKES,
+    OUTPUT,
+    UPSTREAM,
+    Capacity,
+    Transaction,
+    folder_name,
+    socket_name,
+)
+from fleetsim.transport.tls_server import ServerTls
+
+_VERSIONS: Final = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
+_EVIDENCE: Final = {
+    "unix_s": "$msec",
+    "peer": "$proxy_protocol_addr:$proxy_protocol_port",
+    "version": "$ssl_protocol",
+    "suite": "$ssl_cipher",
+    "reused": "$ssl_session_reused",
+    "server_name": "$ssl_server_name",
+    "verify": "$ssl_client_verify",
+    "subject": "$ssl_client_s_dn",
+    "serial": "$ssl_client_serial",
+    "status": "$status",
+}
+_FAILED: Final = re.compile(
+    r"(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[[a-z]+\] .* \*\d+ "
+    r"((?:SSL_do_handshake\(\) failed|peer closed connection in SSL handshake)(.*))"
+    r" while SSL handshaking"
+)
+
+
+class Nginx:
+    """The program nginx, 1.21.4 or newer (``ssl_conf_command`` needs 1.19.4).
+
+    Args:
+        user: Name of the user it is to run as, when it is started by root.
+        local_time: Reads the local time of day in its error log as a moment.
+    """
+
+    name: ClassVar[str] = "nginx"
+    reload_signal: ClassVar[int] = signal.SIGHUP
+    quit_signal: ClassVar[int] = signal.SIGQUIT
+    log: ClassVar[str] = HANDSHAKES
+    words: ClassVar[Sequence[str]] = (OUTPUT, ERRORS, HANDSHAKES)
+
+    def __init__(
+        self,
+        user: str | None,
+        local_time: Callable[[str], float] = lambda said: (
+            datetime.strptime(said, "%Y/%m/%d %H:%M:%S").astimezone().timestamp()
+        ),
+    ) -> None:
+        self._user = user
+        self._local_time = local_time
+
+    def config(self, tls: ServerTls, generation: int, capacity: Capacity) -> str:
+        """See :class:`~fleetsim.lab.terminators.program.Program`."""
+        return "\n".join(self._lines(tls, generation, capacity)) + "\n"
+
+    def lists(self, tls: ServerTls, generation: int) -> Mapping[str, bytes]:
+        """None: the configuration names every file."""
+        del tls, generation
+        return {}
+
+    def live_changes(
+        self, old: Mapping[str, bytes], new: Mapping[str, bytes], generation: int
+    ) -> Sequence[Transaction] | None:
+        """Nginx reads files when it is told to reload, at no other time."""
+        del old, new, generation
+        return None
+
+    def check_arguments(self, config: str) -> Sequence[str]:
+        """See :class:`~fleetsim.lab.terminators.program.Program`."""
+        return ("-t", "-q", *self._place(config))
+
+    def run_arguments(self) -> Sequence[str]:
+        """See :class:`~fleetsim.lab.terminators.program.Program`."""
+        return self._place(CONFIG)
+
+    def parse(self, line: str) -> HandshakeEntry | None:
+        """See :class:`~fleetsim.lab.terminators.program.Program`."""
+        if line.startswith("{"):
+            return _completed(json.loads(line))
+        found = _FAILED.match(line)
+        if found is None:
+            return None
+        said, detail, reason = found.groups()
+        is_eof = detail.startswith("peer closed")
+        return HandshakeEntry(
+            number=0,
+            unix_s=self._local_time(said),
+            duration_s=0.0,
+            peer="",
+            result=Kind.TLS_RESET if is_eof else failure_kind(openssl_reason(reason)),
+            detail=detail.strip(),
+        )
+
+    @staticmethod
+    def _place(config: str) -> Sequence[str]:
+        # The prefix ends in a slash or nginx takes its last part for a file.
+        return ("-p", "./", "-c", config, "-e", ERRORS)
+
+    def _lines(
+        self, tls: ServerTls, generation: int, capacity: Capacity
+    ) -> Iterator[str]:
+        # A connection of a client takes one more to the S3 endpoint.
+        slots = 2 * capacity.connections + 16
+        if self._user is not None:
+            yield f"user {self._user};"
+        yield from (
+            "daemon off;",
+            "worker_processes 1;",
+            f"worker_rlimit_nofile {slots + 64};",
+            "pid nginx.pid;",
+            f"error_log {HANDSHAKES} info;",
+            f"events {{ worker_connections {slots}; }}",
+            "http {",
+            *(
+                f"{module}_temp_path {module};"
+                for module in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+            ),
+            f"log_format evidence escape=json '{json.dumps(_EVIDENCE)}';",
+            # One line a connection: later requests say nothing new about TLS.
+            "map $connection_requests $is_first { default 0; 1 1; }",
+            f"access_log {HANDSHAKES} evidence if=$is_first;",
+            "server_names_hash_bucket_size 512;",
+            "server_tokens off;",
+            "client_max_body_size 0;",
+            "large_client_header_buffers 8 32k;",
+            "merge_slashes off;",
+            f"client_header_timeout {_ms(capacity.handshake_timeout_s)};",
+            f"client_body_timeout {_ms(capacity.idle_timeout_s)};",
+            f"send_timeout {_ms(capacity.idle_timeout_s)};",
+            f"keepalive_timeout {_ms(capacity.idle_timeout_s)};",
+            # A test of months: the default closes a connection after 1,000 requests.
+            "keepalive_requests 1000000000;",
+            "keepalive_time 1000d;",
+            f"upstream s3 {{ server unix:{UPSTREAM} max_fails=0; keepalive 64; }}",
+            "proxy_http_version 1.1;",
+            'proxy_set_header Connection "";',
+            # Part of the signature (AWS Signature Version 4).
+            "proxy_set_header Host $http_host;",
+            "proxy_pass_header Date;",
+            "proxy_pass_header Server;",
+            "proxy_request_buffering off;",
+            "proxy_buffering off;",
+            "proxy_read_timeout 1d;",
+            "proxy_send_timeout 1d;",
+            "proxy_next_upstream off;",
+        )
+        yield from self._tls_lines(tls, folder_name(generation))
+        yield from self._servers(tls, generation)
+        yield "}"
+
+    @staticmethod
+    def _tls_lines(tls: ServerTls, folder: str) -> Iterator[str]:
+        first = _VERSIONS.index(tls.min_version)
+        last = _VERSIONS.index(tls.max_version)
+        yield f"ssl_protocols {' '.join(_VERSIONS[first : last + 1])};"
+        yield f"ssl_ciphers {files.ciphers(tls)};"
+        if tls.tls13_suites:
+            suites = files.word("tls13_suites", tls.tls13_suites)
+            yield f"ssl_conf_command Ciphersuites {suites};"
+        if tls.curves:
+            yield f"ssl_ecdh_curve {files.word('curves', tls.curves)};"
+        if tls.dh_bits:
+            yield f"ssl_dhparam {folder}/{files.DH};"
+        prefers = "on" if tls.prefer_server_ciphers else "off"
+        yield f"ssl_prefer_server_ciphers {prefers};"
+        yield f"ssl_session_tickets {'on' if tls.session_tickets else 'off'};"
+        # A shared cache outlives a reload, and with it whoever was revoked since.
+        yield "ssl_session_cache off;"
+        if tls.client_cas:
+            mode = "on" if tls.require_client_certificate else "optional"
+            yield f"ssl_verify_client {mode};"
+            # OpenSSL's own default, and so that of the built-in front.
+            yield "ssl_verify_depth 100;"
+            yield f"ssl_client_certificate {folder}/{files.CLIENT_CA};"
+        if tls.check_crl:
+            yield f"ssl_crl {folder}/{files.CRL};"
+
+    @staticmethod
+    def _servers(tls: ServerTls, generation: int) -> Iterator[str]:
+        folder = folder_name(generation)
+        servers: dict[tuple[str, ...], list[str]] = {}
+        for one in files.certificate_files(tls):
+            servers.setdefault(one.server_names, []).append(one.name)
+        for names, certificates in servers.items():
+            is_default = not names
+            listens = f"listen unix:{socket_name(generation)} ssl proxy_protocol"
+            yield "server {"
+            yield (
+                f"{listens} default_server backlog=4096;"
+                if is_default
+                else (f"{listens};")
+            )
+            if names:
+                checked = (files.word("server_names", name) for name in names)
+                yield f"server_name {' '.join(checked)};"
+            for name in certificates:
+                yield f"ssl_certificate {folder}/{name};"
+                yield f"ssl_certificate_key {folder}/{name};"
+            yield "location / { proxy_pass http://s3; }"
+            yield "}"
+
+
+def _completed(values: dict[str, Any]) -> HandshakeEntry:
+    """Read the line of a connection's first request.
+
+    nginx lets the handshake of a client it will not serve complete and answers 400.
+    """
+    verify = text(values.get("verify"))
+    status = text(values.get("status"))
+    result, detail = "ok", ""
+    if verify.startswith("FAILED:"):
+        detail = verify.removeprefix("FAILED:")
+        result = f"tls.verify.{VERDICTS.get(detail, 'unspecified')}"
+    elif verify == "NONE" and status == "400":
+        result, detail = "tls.verify.no_peer_certificate", "answered 400"
+    return HandshakeEntry(
+        number=0,
+        unix_s=float(values.get("unix_s") or 0.0),
+        duration_s=0.0,
+        peer=text(values.get("peer")),
+        result=result,
+        detail=detail,
+        version=text(values.get("version")),
+        suite=text(values.get("suite")),
+        resumed=text(values.get("reused")) == "r",
+        server_name=text(values.get("server_name")),
+        client_subject=text(values.get("subject")),
+        client_serial=text(values.get("serial")).lower(),
+    )
+
+
+def _ms(seconds: float) -> str:
+    return f"{max(1, round(seconds * 1000))}ms"
+
+
+def user_of_this_process() -> str | None:
+    """Name for ``user``: only root may choose, everybody else stays who they are."""
+    if os.geteuid() != 0:
+        return None
+    return "root"

@@ -1,0 +1,124 @@
+"""Terminator programs: what nginx and HAProxy have in common, seen from here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum, unique
+from typing import Final, Protocol
+
+from fleetsim.lab.handshake_log import HandshakeEntry
+from fleetsim.transport.tls_server import ServerTls
+
+CONFIG: Final = "front.conf"
+NEXT_CONFIG: Final = "next.conf"
+UPSTREAM: Final = "s3.sock"
+ERRORS: Final = "errors.log"
+HANDSHAKES: Final = "handshakes.log"
+OUTPUT: Final = "output.log"
+ADMIN: Final = "admin.sock"
+
+
+@unique
+class FrontProgram(StrEnum):
+    """What terminates TLS in the lab."""
+
+    BUILTIN = "builtin"
+    NGINX = "nginx"
+    HAPROXY = "haproxy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """Limits of a front, as its program is configured.
+
+    Attributes:
+        connections: At the same time.
+        handshake_timeout_s: To get the first request.
+        idle_timeout_s: Between two requests, and while nothing moves.
+    """
+
+    connections: int
+    handshake_timeout_s: float
+    idle_timeout_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transaction:
+    """A change of one file in the memory of a running program.
+
+    Attributes:
+        commands: To be sent one by one; may hold a private key.
+        expected: An answer with none of these words is a refusal.
+        abort: Undoes what was not committed.
+    """
+
+    commands: tuple[str, ...] = field(repr=False)
+    expected: tuple[str, ...]
+    abort: str
+
+
+class Program(Protocol):
+    """One terminator program; says what to write, run and read, and does nothing."""
+
+    name: str
+    """Name of its executable."""
+    reload_signal: int
+    """Makes it read its configuration again."""
+    quit_signal: int
+    """Makes it end when its connections have."""
+    log: str
+    """File that handshakes are read from."""
+    words: Sequence[str]
+    """Files that hold its words for people."""
+
+    def config(self, tls: ServerTls, generation: int, capacity: Capacity) -> str:
+        """Write the configuration; every path in it is relative to the folder.
+
+        Raises:
+            InputError: A setting that cannot be said in it.
+        """
+        ...
+
+    def lists(self, tls: ServerTls, generation: int) -> Mapping[str, bytes]:
+        """Further files of its own beside the certificates, by name.
+
+        Raises:
+            InputError: A setting that cannot be said in them.
+        """
+        ...
+
+    def live_changes(
+        self, old: Mapping[str, bytes], new: Mapping[str, bytes], generation: int
+    ) -> Sequence[Transaction] | None:
+        """Say how the running program takes other files under the same configuration.
+
+        Args:
+            old: Content of the files as it has them, by name.
+            new: Content they shall have; the same names.
+            generation: Of the running configuration.
+
+        Returns:
+            ``None`` = only a reload can do it.
+        """
+        ...
+
+    def check_arguments(self, config: str) -> Sequence[str]:
+        """Arguments that make it check a configuration file."""
+        ...
+
+    def run_arguments(self) -> Sequence[str]:
+        """Arguments that run it in the foreground."""
+        ...
+
+    def parse(self, line: str) -> HandshakeEntry | None:
+        """Read one line of its log; number 0, ``None`` = about something else."""
+        ...
+
+
+def socket_name(generation: int) -> str:
+    """Socket that the program listens on with this generation of settings."""
+    return f"front-{generation}.sock"
+
+
+def folder_name(generation: int) -> str:
+    """Folder of this generation's certificates."""
+    return f"tls-{generation}"
