@@ -7,8 +7,8 @@ over the air may be written by hand: only what it states is taken over. Keys wit
 meaning for a simulated device are passed over, wherever they stand.
 
 More liberal than the rule schema in two points: periods need not be multiples of 5 or
-10 seconds, so that a rehearsal may run faster than a truck, and the endpoint may be an
-IPv6 literal.
+10 seconds, nor whole, so that a rehearsal may run faster than a truck, and the endpoint
+may be an IPv6 literal.
 
 Secrets never leave this module: of the secret key only is kept whether there is one and
 whether it is encrypted.
@@ -211,8 +211,11 @@ class _Reader:
 
     def seconds(self, section: Mapping[str, Any], path: str) -> float | None:
         """A period within a day."""
-        found = self.number(section, path, 0, 86400)
-        return None if found is None else float(found)
+        found = section.get(_name(path))
+        if isinstance(found, float) and 0 <= found <= 86400:
+            return found
+        number = self.number(section, path, 0, 86400)
+        return None if number is None else float(number)
 
     def switch(self, section: Mapping[str, Any], path: str) -> bool | None:
         """An enumeration of two: 0 or 1."""

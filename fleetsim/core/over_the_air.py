@@ -212,8 +212,8 @@ def own_config(settings: DeviceSettings) -> bytes:
             "connect": {
                 "s3": {
                     "sync": {
-                        "ota": int(work.ota_s),
-                        "heartbeat": int(work.heartbeat_s),
+                        "ota": _seconds(work.ota_s),
+                        "heartbeat": _seconds(work.heartbeat_s),
                     },
                     "server": {
                         "endpoint": f"{endpoint.scheme}://{host}",
@@ -228,6 +228,11 @@ def own_config(settings: DeviceSettings) -> bytes:
         },
         separators=(",", ":"),
     ).encode()
+
+
+def _seconds(period_s: float) -> int | float:
+    """A period as a configuration has it; only rehearsals have fractions."""
+    return int(period_s) if period_s == int(period_s) else period_s
 
 
 def firmware_version(body: bytes) -> str | None:
