@@ -163,14 +163,14 @@ class Control:
         self._server.start_clock(arguments.origin_monotonic_ns)
         return {}
 
-    def _swap_front(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    async def _swap_front(self, values: Mapping[str, Any]) -> dict[str, Any]:
         arguments = parse_settings(_SwapFront, values)
-        self._server.swap_front(arguments.front, arguments.tls)
+        await self._server.swap_front(arguments.front, arguments.tls)
         return {}
 
-    def _reload(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    async def _reload(self, values: Mapping[str, Any]) -> dict[str, Any]:
         arguments = parse_settings(_MaybeFront, values)
-        return {"reloaded": self._server.reload(arguments.front)}
+        return {"reloaded": await self._server.reload(arguments.front)}
 
     def _add_credentials(self, values: Mapping[str, Any]) -> dict[str, Any]:
         added = parse_settings(CredentialSettings, values)

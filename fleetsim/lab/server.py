@@ -19,7 +19,7 @@ from fleetsim.core.settings import Credentials
 from fleetsim.exceptions import InputError, Problem
 from fleetsim.lab.folder_store import FolderStore
 from fleetsim.lab.front_connection import FrontLimits
-from fleetsim.lab.handshake_log import HandshakeEntry
+from fleetsim.lab.handshake_log import HandshakeEntry, HandshakeLog
 from fleetsim.lab.lab_clock import LabClock
 from fleetsim.lab.loop_lag import LoopLag
 from fleetsim.lab.object_store import MemoryStore, ObjectStore
@@ -39,6 +39,8 @@ from fleetsim.lab.settings import (
     TlsSettings,
 )
 from fleetsim.lab.slowness import Slowness
+from fleetsim.lab.terminators.choice import make_terminator
+from fleetsim.lab.terminators.terminator import Terminator
 from fleetsim.lab.tls_files import load_tls
 from fleetsim.lab.tls_front import TlsFront
 from fleetsim.lab.troubles import Place, Troubles
@@ -55,6 +57,19 @@ class _Front:
     settings: FrontSettings
     http: web.Server
     front: TlsFront
+    terminator: Terminator | None = None
+
+    @property
+    def handshakes(self) -> HandshakeLog:
+        """What whoever ends TLS here knows of handshakes."""
+        return (self.terminator or self.front).handshakes
+
+    async def swap(self, tls: ServerTls) -> None:
+        """Use other TLS settings for new handshakes; returns once they do."""
+        if self.terminator is None:
+            self.front.swap(tls)
+        else:
+            await self.terminator.swap(tls)
 
 
 class LabServer:
@@ -116,22 +131,16 @@ class LabServer:
                 **SERVER_OPTIONS,
             )
             try:
-                front = TlsFront(
-                    tls.get(settings.name),
-                    http,
-                    clock=self._clock,
-                    limits=_limits(settings),
-                    is_judging_by_clock=self._settings.clock is not None,
-                )
-                port = await front.start(settings.host, settings.port)
+                each = await self._open(settings, http, tls.get(settings.name))
+                self._fronts[settings.name] = each
+                port = await each.front.start(settings.host, settings.port)
             except InputError as exc:
                 problems.extend(exc.problems)
             except OSError as exc:
                 problems.append(_bind_problem(settings, exc))
             else:
-                self._fronts[settings.name] = _Front(settings, http, front)
                 self._places[settings.name] = Place(
-                    front=front, slowness=slowness, is_control=settings.is_control
+                    front=each.front, slowness=slowness, is_control=settings.is_control
                 )
                 address.fronts[settings.name] = (settings.host, port)
         if problems:
@@ -157,18 +166,22 @@ class LabServer:
             for each in fronts:
                 tasks.create_task(_stop_front(each, grace_s))
 
-    def swap_front(self, name: str, tls: TlsSettings) -> None:
+    async def swap_front(self, name: str, tls: TlsSettings) -> None:
         """Use other TLS settings on one front, for new handshakes only.
+
+        When it returns, every handshake that begins meets them, whoever ends TLS there.
 
         Raises:
             InputError: For an unknown or plain front or unusable settings; nothing has
                 changed then.
         """
         each = self._find(name)
-        each.front.swap(_load_all([(name, tls)])[name])
+        if each.settings.tls is None:
+            raise InputError(Problem(f"front {name}", "is plain HTTP: there is no TLS"))
+        await each.swap(_load_all([(name, tls)])[name])
         each.settings = each.settings.model_copy(update={"tls": tls})
 
-    def reload(self, name: str | None = None) -> tuple[str, ...]:
+    async def reload(self, name: str | None = None) -> tuple[str, ...]:
         """Read the files of one front, or of all, again; returns the names reloaded.
 
         Raises:
@@ -181,7 +194,7 @@ class LabServer:
             if each.settings.tls is not None
         )
         for front_name, tls in loaded.items():
-            self._fronts[front_name].front.swap(tls)
+            await self._fronts[front_name].swap(tls)
         return tuple(loaded)
 
     def close_connections(self, name: str | None = None) -> int:
@@ -202,7 +215,7 @@ class LabServer:
         Raises:
             InputError: There is no such front.
         """
-        log = self._find(name).front.handshakes
+        log = self._find(name).handshakes
         return log.after(after, limit), log.total
 
     def add_credentials(self, credentials: Credentials) -> None:
@@ -249,11 +262,39 @@ class LabServer:
                 name: {
                     "live": each.front.live,
                     **asdict(each.front.counters),
-                    "handshakes": each.front.handshakes.by_result(),
+                    "handshakes": each.handshakes.by_result(),
                 }
                 for name, each in self._fronts.items()
             },
         }
+
+    async def _open(
+        self, settings: FrontSettings, http: web.Server, tls: ServerTls | None
+    ) -> _Front:
+        """Make a front; a real program runs already when this returns."""
+        limits = _limits(settings)
+        terminator = None
+        if tls is not None:
+            terminator = make_terminator(
+                self._settings.front_program,
+                self._settings.front_folder,
+                settings,
+                http,
+            )
+        if terminator is not None and tls is not None:
+            await terminator.start(tls)
+            front = TlsFront(
+                None, terminator.connection, clock=self._clock, limits=limits
+            )
+            return _Front(settings, http, front, terminator)
+        front = TlsFront(
+            tls,
+            http,
+            clock=self._clock,
+            limits=limits,
+            is_judging_by_clock=self._settings.clock is not None,
+        )
+        return _Front(settings, http, front)
 
     def _handler(self, settings: FrontSettings, slowness: Slowness) -> _Handler:
         handle = self._service.handle
@@ -278,6 +319,8 @@ class LabServer:
 async def _stop_front(each: _Front, grace_s: float) -> None:
     await each.http.shutdown(grace_s)
     await each.front.stop(min(grace_s, each.front.limits.linger_s))
+    if each.terminator is not None:
+        await each.terminator.stop()
 
 
 def s3_settings(settings: LabSettings) -> S3Settings:

@@ -237,6 +237,15 @@ class LabAddress:
     fronts: dict[str, tuple[str, int]]
 
 
+@unique
+class FrontProgram(StrEnum):
+    """What ends TLS at the fronts of a lab; see :mod:`fleetsim.lab.terminators`."""
+
+    BUILTIN = "builtin"
+    NGINX = "nginx"
+    HAPROXY = "haproxy"
+
+
 class LabSettings(_Settings):
     """Everything a lab needs to know.
 
@@ -249,6 +258,8 @@ class LabSettings(_Settings):
         virtual_hosts: Base host names under which ``bucket.<host>`` is understood.
         clock: Calendar by which requests, client certificates and revocation lists are
             judged and objects dated; ``None`` = the machine's clock.
+        front_program: What ends TLS at the fronts.
+        front_folder: Private folder for the files of a real program; needed for one.
     """
 
     fronts: Annotated[tuple[FrontSettings, ...], Field(min_length=1)]
@@ -258,6 +269,22 @@ class LabSettings(_Settings):
     store: StoreSettings = StoreSettings()
     virtual_hosts: tuple[str, ...] = ("localhost",)
     clock: ClockSettings | None = None
+    front_program: FrontProgram = FrontProgram.BUILTIN
+    front_folder: Path | None = None
+
+    @model_validator(mode="after")
+    def _can_be_a_real_front(self) -> Self:
+        program = self.front_program
+        if program is FrontProgram.BUILTIN:
+            return self
+        if self.front_folder is None:
+            raise ValueError(f"front_program {program} needs a front_folder")
+        if self.clock is not None:
+            raise ValueError(
+                f"{program} goes by this machine's clock: a calendar needs the "
+                "built-in front"
+            )
+        return self
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:

@@ -209,27 +209,21 @@ async def serve(
         InputError: With every unusable file, setting and address.
     """
     loop = asyncio.get_running_loop()
-    first, second = asyncio.Event(), asyncio.Event()
+    first, second, hangup = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def on_signal() -> None:
         (second if first.is_set() else first).set()
 
-    def on_hangup() -> None:
-        try:
-            server.reload()
-        except InputError as exc:
-            on_reload(f"not reloaded:\n{exc}")
-        else:
-            on_reload("certificates and revocation lists reloaded")
-
     server = LabServer(lab.settings, clock=clock)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, on_signal)
-    loop.add_signal_handler(signal.SIGHUP, on_hangup)
+    loop.add_signal_handler(signal.SIGHUP, hangup.set)
     try:
         on_ready(await server.start())
-        await first.wait()
         async with asyncio.TaskGroup() as tasks:
+            reloading = tasks.create_task(_reload_after(hangup, server, on_reload))
+            await first.wait()
+            reloading.cancel()
             impatience = tasks.create_task(_reset_after(second, server))
             await server.stop(_GRACE_S)
             impatience.cancel()
@@ -237,6 +231,19 @@ async def serve(
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.remove_signal_handler(number)
     return server.stats()
+
+
+async def _reload_after(
+    event: asyncio.Event, server: LabServer, on_reload: Callable[[str], None]
+) -> None:
+    while await event.wait():
+        event.clear()
+        try:
+            await server.reload()
+        except InputError as exc:
+            on_reload(f"not reloaded:\n{exc}")
+        else:
+            on_reload("certificates and revocation lists reloaded")
 
 
 async def _reset_after(event: asyncio.Event, server: LabServer) -> None:

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum, unique
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from fleetsim.lab.handshake_log import HandshakeEntry
 from fleetsim.transport.tls_server import ServerTls
@@ -15,15 +14,6 @@ ERRORS: Final = "errors.log"
 HANDSHAKES: Final = "handshakes.log"
 OUTPUT: Final = "output.log"
 ADMIN: Final = "admin.sock"
-
-
-@unique
-class FrontProgram(StrEnum):
-    """What terminates TLS in the lab."""
-
-    BUILTIN = "builtin"
-    NGINX = "nginx"
-    HAPROXY = "haproxy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,15 +49,15 @@ class Transaction:
 class Program(Protocol):
     """One terminator program; says what to write, run and read, and does nothing."""
 
-    name: str
+    name: ClassVar[str]
     """Name of its executable."""
-    reload_signal: int
+    reload_signal: ClassVar[int]
     """Makes it read its configuration again."""
-    quit_signal: int
+    quit_signal: ClassVar[int]
     """Makes it end when its connections have."""
-    log: str
+    log: ClassVar[str]
     """File that handshakes are read from."""
-    words: Sequence[str]
+    words: ClassVar[Sequence[str]]
     """Files that hold its words for people."""
 
     def config(self, tls: ServerTls, generation: int, capacity: Capacity) -> str:

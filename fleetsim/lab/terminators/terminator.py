@@ -57,7 +57,7 @@ class Terminator:
 
     Args:
         program: Which one, and how to speak to it.
-        folder: Folder for its files, made with mode 0700; must not exist.
+        folder: Folder for its files, made anew with mode 0700.
         make_handler: Called for every connection of the program to the S3 endpoint.
         capacity: Limits.
     """
@@ -112,7 +112,9 @@ class Terminator:
             raise InputError(
                 Problem(path, "is too long for a socket: set TMPDIR to a shorter path")
             )
-        self._folder.mkdir(mode=0o700)
+        # A lab that was killed leaves its folder behind; another one starts anew.
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(mode=0o700, parents=True)
         self._upstream = await self._loop.create_unix_server(
             self._make_handler, str(self._folder / UPSTREAM), backlog=4096
         )
