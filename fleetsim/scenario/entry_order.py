@@ -127,11 +127,13 @@ class EntryOrder:
         return start_s + sum(self.entries[number].delay for number in chain[:-1])
 
     def is_before(self, first: int, second: int) -> bool:
-        """Whether an entry certainly begins before another."""
-        if first in self.previous(second):
-            return True
-        if second in self.previous(first) or first == second:
-            return False
+        """Whether an entry certainly begins before another; nothing does in a cycle."""
+        waits, is_awaited = (
+            first in self.previous(second),
+            second in self.previous(first),
+        )
+        if waits or is_awaited or first == second:
+            return waits and not is_awaited
         first_s, second_s = self.due_s(first), self.due_s(second)
         if first_s is None:
             return False
