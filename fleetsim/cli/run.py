@@ -11,6 +11,7 @@ import uvloop
 
 from fleetsim.cli.progress import Progressing
 from fleetsim.cli.scenario_files import find_scenario, read_scenario
+from fleetsim.lab.settings import FrontProgram
 from fleetsim.profiles.catalog import load
 from fleetsim.report.summary import exit_code
 from fleetsim.report.terminal import make_console, print_summary
@@ -74,6 +75,14 @@ def run_command(
             envvar="FLEETSIM_PIN",
         ),
     ] = False,
+    front: Annotated[
+        FrontProgram,
+        typer.Option(
+            help="What ends TLS in front of the lab: the built-in front, or a real "
+            "program that is installed here.",
+            envvar="FLEETSIM_FRONT",
+        ),
+    ] = FrontProgram.BUILTIN,
     quiet: Annotated[
         bool,
         typer.Option(
@@ -114,6 +123,7 @@ def run_command(
         check_truth=check_truth,
         source_addresses=tuple(source_address or ()),
         pin=pin,
+        front_program=front,
     )
     watcher = Watcher() if quiet else Progressing(plan, sys.stderr)
     folder, summary = uvloop.run(run_plan(plan, options, watcher))

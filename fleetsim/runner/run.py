@@ -28,6 +28,7 @@ from fleetsim.core.outcomes import AuditOutcome
 from fleetsim.core.payload import PayloadBlock
 from fleetsim.engine.fleet import CohortBinding, Ending, Fleet, Progress, Timing
 from fleetsim.exceptions import FleetsimError, InputError, Problem, TargetError
+from fleetsim.lab.settings import FrontProgram
 from fleetsim.pki.authority import Authority
 from fleetsim.pki.folder import load_folder
 from fleetsim.recording.ledger import Ledger
@@ -57,6 +58,7 @@ class RunOptions:
         check_truth: Compare the bucket with what the devices were told at the end.
         source_addresses: Local addresses to dial from; empty = any.
         pin: Generator on the first allowed core, lab on the last.
+        front_program: What ends TLS at the fronts of the lab.
     """
 
     results: Path
@@ -66,6 +68,7 @@ class RunOptions:
     check_truth: bool = True
     source_addresses: tuple[str, ...] = ()
     pin: bool = False
+    front_program: FrontProgram = FrontProgram.BUILTIN
 
 
 class Watcher:
@@ -114,6 +117,7 @@ async def run_plan(
             now=now,
             lab_cpu=lab_cpu,
             create_bucket=options.create_bucket,
+            front_program=options.front_program,
         ) as target:
             return await _run_on(plan, options, watcher, target, authorities)
 

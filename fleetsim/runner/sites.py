@@ -7,11 +7,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import assert_never
 
-from fleetsim.core.settings import Credentials, Endpoint, Security
+from fleetsim.core.settings import Credentials, Endpoint, RequestStyle, Security
 from fleetsim.exceptions import InputError, Problem
 from fleetsim.lab.process import LabProcess
+from fleetsim.lab.settings import FrontProgram, LabAddress
 from fleetsim.runner.bindings import Site
 from fleetsim.runner.lab_setup import CONTROL_FRONT, LabKit, build_lab
+from fleetsim.runner.real_fronts import front_problems, with_front
 from fleetsim.scenario.plan import CohortPlan, Plan
 from fleetsim.scenario.specs import (
     EnvCredentials,
@@ -37,12 +39,14 @@ class Target:
         control: Control plane of the bucket.
         kit: The lab's certificates, ``None`` with a real endpoint.
         lab: The lab's process, ``None`` with a real endpoint.
+        address: Where its fronts listen, ``None`` likewise.
     """
 
     sites: Sequence[Site]
     control: Control
     kit: LabKit | None
     lab: LabProcess | None
+    address: LabAddress | None = None
 
 
 @asynccontextmanager
@@ -54,6 +58,7 @@ async def open_target(
     now: datetime,
     lab_cpu: int | None,
     create_bucket: bool,
+    front_program: FrontProgram = FrontProgram.BUILTIN,
 ) -> AsyncIterator[Target]:
     """Bring the target up, make sure it can be used, and take it down at the end.
 
@@ -61,18 +66,32 @@ async def open_target(
         plan: The plan.
         work_folder: Private folder for the lab's keys.
         base_folder: Folder that relative paths of the scenario refer to.
-        now: Present time, aware.
+        now: Present time of the calendar, aware: run time 0.
         lab_cpu: Core for the lab's process; ``None`` = any.
         create_bucket: Make a missing bucket.
+        front_program: What ends TLS at the fronts of the lab.
 
     Raises:
         InputError: Credentials, certificates or settings cannot be used.
         TargetError: The target cannot be used.
     """
+    problems = tuple(front_problems(plan, front_program))
+    if problems:
+        raise InputError(problems)
     if plan.lab is not None:
-        kit = build_lab(plan.lab, work_folder, now, base_folder=base_folder)
+        kit = build_lab(
+            plan.lab,
+            work_folder,
+            now,
+            base_folder=base_folder,
+            calendar_scale=None
+            if plan.calendar_epoch_unix_s is None
+            else plan.time_scale,
+            front_program=front_program,
+        )
         lab = LabProcess()
-        address = await lab.start(kit.settings, cpu=lab_cpu)
+        settings = with_front(kit.settings, front_program, work_folder)
+        address = await lab.start(settings, cpu=lab_cpu)
         try:
             sites = [
                 _lab_site(plan.lab, cohort, kit, address.fronts)
@@ -85,9 +104,11 @@ async def open_target(
                 bucket=plan.lab.bucket,
                 region=plan.lab.region,
             )
-            async with Control(control_endpoint, kit.credentials) as control:
+            async with Control(control_endpoint, kit.control_credentials) as control:
                 await control.check_bucket(create=True)
-                yield Target(sites=sites, control=control, kit=kit, lab=lab)
+                yield Target(
+                    sites=sites, control=control, kit=kit, lab=lab, address=address
+                )
         finally:
             await lab.stop()
     elif plan.target is not None:
@@ -111,17 +132,26 @@ def _lab_site(
     kit: LabKit,
     fronts: dict[str, tuple[str, int]],
 ) -> Site:
-    front = next(front for front in spec.fronts if front.name == cohort.front)
     return Site(
-        endpoint=Endpoint(
-            scheme="http" if front.security is Security.LOW else "https",
-            host=front.host,
-            port=fronts[front.name][1],
-            bucket=spec.bucket,
-            region=spec.region,
-            style=cohort.profile.style,
+        endpoint=front_endpoint(
+            spec, cohort.front, fronts[cohort.front][1], cohort.profile.style
         ),
         credentials=_credentials(cohort, lambda: kit.credentials),
+    )
+
+
+def front_endpoint(
+    spec: LabSpec, name: str, port: int, style: RequestStyle
+) -> Endpoint:
+    """Endpoint of a front of the lab, for devices of a request style."""
+    front = next(front for front in spec.fronts if front.name == name)
+    return Endpoint(
+        scheme="http" if front.security is Security.LOW else "https",
+        host=front.host,
+        port=port,
+        bucket=spec.bucket,
+        region=spec.region,
+        style=style,
     )
 
 

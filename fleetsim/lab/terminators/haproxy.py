@@ -55,7 +55,6 @@ class Haproxy:
 
     name: ClassVar[str] = "haproxy"
     reload_signal: ClassVar[int] = signal.SIGUSR2
-    quit_signal: ClassVar[int] = signal.SIGUSR1
     log: ClassVar[str] = OUTPUT
     words: ClassVar[Sequence[str]] = (OUTPUT,)
 

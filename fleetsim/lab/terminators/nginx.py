@@ -64,7 +64,6 @@ class Nginx:
 
     name: ClassVar[str] = "nginx"
     reload_signal: ClassVar[int] = signal.SIGHUP
-    quit_signal: ClassVar[int] = signal.SIGQUIT
     log: ClassVar[str] = HANDSHAKES
     words: ClassVar[Sequence[str]] = (OUTPUT, ERRORS, HANDSHAKES)
 

@@ -53,8 +53,6 @@ class Program(Protocol):
     """Name of its executable."""
     reload_signal: ClassVar[int]
     """Makes it read its configuration again."""
-    quit_signal: ClassVar[int]
-    """Makes it end when its connections have."""
     log: ClassVar[str]
     """File that handshakes are read from."""
     words: ClassVar[Sequence[str]]
