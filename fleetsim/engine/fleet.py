@@ -31,6 +31,7 @@ from fleetsim.recording.record import Record
 from fleetsim.scenario.plan import DevicePlan
 from fleetsim.transport.base import ClientIdentity
 from fleetsim.transport.network import Network, NetworkChannel
+from fleetsim.transport.resolver import Resolver
 
 LAG_PROBE_S: Final = 0.05
 BATCH: Final = 200
@@ -171,6 +172,16 @@ class Fleet(DeviceActions):
         self._first_error: BaseException | None = None
 
     # ------------------------------------------------------------ control
+
+    @property
+    def resolver(self) -> Resolver:
+        """Name resolution of the devices; there once the run has begun."""
+        return self._network.resolver
+
+    def abort(self) -> None:
+        """End at once, but as a completed run: its verdict is known."""
+        self._load_over.set()
+        self._stop_now.set()
 
     def interrupt(self) -> None:
         """First call: end the load and drain. Second call: stop at once."""
@@ -315,7 +326,7 @@ class Fleet(DeviceActions):
         def spawn(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
             return group.create_task(coroutine)
 
-        network = Network(
+        network = self._network = Network(
             loop=loop,
             spawn=spawn,
             now_ns=self.now_ns,

@@ -23,6 +23,7 @@ from fleetsim.pki.keys import KeyType
 from fleetsim.runner.lab_setup import CLOCK_SLACK, LabKit
 from fleetsim.scenario.plan import CohortPlan, DevicePlan, Plan
 from fleetsim.scenario.specs import EmptyTrust, FileTrust, LabTrust
+from fleetsim.scenario.timeline_schema import PushConfig
 from fleetsim.transport.base import ClientIdentity
 from fleetsim.transport.tls_context import check_group
 
@@ -126,10 +127,11 @@ def bind(
 
 def _check_groups(plan: Plan) -> None:
     """Refuse cipher groups that this machine's OpenSSL cannot offer."""
+    may_become_tls = any(isinstance(e.action, PushConfig) for e in plan.timeline)
     problems = [
         Problem(f"cohort {cohort.name}: {group.name}", str(problem))
         for cohort in plan.cohorts
-        if cohort.security is not Security.LOW
+        if cohort.security is not Security.LOW or may_become_tls
         for group in cohort.cipher_table.groups
         for problem in check_group(group, cohort.profile.tls)
     ]

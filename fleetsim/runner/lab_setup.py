@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from fleetsim.core.settings import Credentials, Security
 from fleetsim.lab.settings import (
     CertificateFiles,
+    ClockSettings,
     CredentialSettings,
     FrontSettings,
     LabSettings,
@@ -49,7 +50,8 @@ class LabKit:
 
     Attributes:
         settings: For the lab process.
-        credentials: S3 credentials made up for the run.
+        credentials: S3 credentials of the fleet, made up for the run.
+        control_credentials: Those of the control plane: the fleet's may be taken away.
         root: Root of the PKI.
         servers: Certificate of each TLS front.
         server_authority: Who issued them.
@@ -58,6 +60,7 @@ class LabKit:
 
     settings: LabSettings
     credentials: Credentials
+    control_credentials: Credentials
     root: Authority
     servers: Mapping[str, Leaf]
     server_authority: Authority
@@ -85,15 +88,22 @@ def new_credentials(
 
 
 def build_lab(
-    spec: LabSpec, folder: Path, now: datetime, *, base_folder: Path
+    spec: LabSpec,
+    folder: Path,
+    now: datetime,
+    *,
+    base_folder: Path,
+    calendar_scale: float | None = None,
 ) -> LabKit:
     """Issue the certificates and describe the lab.
 
     Args:
         spec: Lab section of the plan.
         folder: Private folder (0700) for keys and certificates.
-        now: Present time, aware.
+        now: Present time of the calendar, aware: run time 0.
         base_folder: Folder that relative paths of the scenario refer to.
+        calendar_scale: Calendar seconds per second; ``None`` = the lab goes by this
+            machine's clock. A calendar stands at ``now`` until the run starts it.
 
     Raises:
         InputError: A key type that cannot be made.
@@ -127,23 +137,34 @@ def build_lab(
         write_new(folder / f"{front.name}.pem", leaf.chain_pem())
         write_new(folder / f"{front.name}.key", leaf.key_pem(), is_secret=True)
         fronts.append(_front(front, _tls(front, tls, folder)))
-    fronts.append(FrontSettings(name=CONTROL_FRONT, scheme="http", host="127.0.0.1"))
-    credentials = new_credentials()
+    fronts.append(
+        FrontSettings(
+            name=CONTROL_FRONT, scheme="http", host="127.0.0.1", is_control=True
+        )
+    )
+    credentials, control_credentials = new_credentials(), new_credentials()
     store = spec.store
     return LabKit(
         settings=LabSettings(
             fronts=tuple(fronts),
             buckets=(spec.bucket,),
             region=spec.region,
-            credentials=(CredentialSettings.of(credentials),),
+            credentials=(
+                CredentialSettings.of(credentials),
+                CredentialSettings.of(control_credentials),
+            ),
             store=StoreSettings(
                 folder=base_folder / store.folder if store.folder else None,
                 limit_bytes=store.limit,
                 keep_bodies=store.keep_bodies,
             ),
             virtual_hosts=tuple(dict.fromkeys(front.host for front in spec.fronts)),
+            clock=None
+            if calendar_scale is None
+            else ClockSettings(epoch_unix_s=now.timestamp(), scale=calendar_scale),
         ),
         credentials=credentials,
+        control_credentials=control_credentials,
         root=root,
         servers=servers,
         server_authority=server_authority,

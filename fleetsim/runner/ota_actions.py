@@ -12,7 +12,7 @@ a rollout that only seems complete is worse than one that stops.
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -171,23 +171,28 @@ class OtaDesk:
 
     # ------------------------------------------------------------ proofs
 
-    def bundle_share(self) -> float:
+    def bundle_share(self, cohort: int | None = None) -> float:
         """Share of the fleet whose device.json lists exactly its newest bundle."""
-        return self._share(self._bundles, lambda said: said.bundle.fingerprint)
+        return self._share(self._bundles, lambda said: said.bundle.fingerprint, cohort)
 
-    def config_share(self) -> float:
+    def config_share(self, cohort: int | None = None) -> float:
         """Share of the fleet whose device.json has its newest configuration."""
-        return self._share(self._configs, lambda said: said.config_crc32)
+        return self._share(self._configs, lambda said: said.config_crc32, cohort)
 
-    def firmware_share(self) -> float:
+    def firmware_share(self, cohort: int | None = None) -> float:
         """Share of the fleet whose device.json has its newest firmware."""
-        return self._share(self._firmware, lambda said: said.fw_ver)
+        return self._share(self._firmware, lambda said: said.fw_ver, cohort)
 
-    def _share(self, newest: "_Newest", proof_in: ProofIn) -> float:
+    def _share(self, newest: "_Newest", proof_in: ProofIn, cohort: int | None) -> float:
+        devices = self._plan.devices
         count = 0
-        for proof, indexes in newest.by_proof.items():
+        for proof, pushed in newest.by_proof.items():
+            indexes: Iterable[int] = pushed
+            if cohort is not None:
+                indexes = [i for i in pushed if devices[i].cohort == cohort]
             count += self._fleet.count_reported(_shows(proof, proof_in), indexes)
-        return count / max(1, len(self._plan.devices))
+        total = len(devices) if cohort is None else self._plan.cohorts[cohort].count
+        return count / max(1, total)
 
     # ------------------------------------------------------------ waves
 

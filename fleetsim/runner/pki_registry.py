@@ -61,20 +61,23 @@ class PkiRegistry:
     """The certificates of a run.
 
     Args:
-        kit: Certificates the lab started with.
+        kit: Certificates the lab started with; ``None`` = there is no lab.
         now: The calendar's present.
         keys: Keys made beforehand; an entry without one gets a key when it is due.
     """
 
-    def __init__(self, kit: LabKit, now: Now, keys: Keys | None = None) -> None:
+    def __init__(self, kit: LabKit | None, now: Now, keys: Keys | None = None) -> None:
         self._now = now
         self._keys = dict(keys or {})
-        self._authorities: dict[str, Authority] = {
-            "root": kit.root,
-            "intermediate": kit.server_authority,
-            "devices": kit.device_authority,
-        }
-        self._leaves: dict[str, Leaf] = dict(kit.servers)
+        self._authorities: dict[str, Authority] = {}
+        self._leaves: dict[str, Leaf] = {}
+        if kit is not None:
+            self._authorities |= {
+                "root": kit.root,
+                "intermediate": kit.server_authority,
+                "devices": kit.device_authority,
+            }
+            self._leaves |= kit.servers
 
     # ------------------------------------------------------------ making
 
@@ -161,6 +164,18 @@ class PkiRegistry:
         if found is None:
             raise InputError(Problem(f"authority {name}", "has not been made yet"))
         return found
+
+    @property
+    def authorities(self) -> tuple[Authority, ...]:
+        """Every CA and cross-signed CA there is so far."""
+        return tuple(self._authorities.values())
+
+    def find(self, certificate: x509.Certificate) -> Authority | None:
+        """The authority of a CA certificate, ``None`` = it is not of this run."""
+        for each in self._authorities.values():
+            if each.certificate == certificate:
+                return each
+        return None
 
     def leaf(self, name: str) -> Leaf:
         """Find a server certificate.

@@ -87,7 +87,6 @@ async def open_target(
             calendar_scale=None
             if plan.calendar_epoch_unix_s is None
             else plan.time_scale,
-            front_program=front_program,
         )
         lab = LabProcess()
         settings = with_front(kit.settings, front_program, work_folder)

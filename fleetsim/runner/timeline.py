@@ -12,7 +12,8 @@ time. A task waits for its trigger, carries its action out and settles::
 An entry is *done* when everything it does has happened: an outage when it is over, a push
 when its last wave went out, a rotation with an overlap when the old is no longer valid.
 What waits for an entry (``after``) is skipped when that one did not get done. A trigger
-that never came is ``skipped`` too, with the reason.
+that never came is ``skipped`` too, with the reason. Entries that are due at the same run
+time begin in the order of the scenario.
 
 The timeline is part of the verdict: a run in which an entry was not carried out has not
 rehearsed what the scenario describes, whatever its thresholds say. An action that lasts
@@ -112,14 +113,12 @@ class Execution:
         """Whether a condition holds now."""
         return condition.holds(self.figures())
 
-    async def until_holds(self, condition: Condition) -> None:
-        """Return as soon as a condition holds; looks once a second."""
-        while not self.holds(condition):
-            await self.look_again()
-
-    async def look_again(self) -> None:
-        """Wait for the next look at the figures."""
-        await self.clock.sleep_until(self.clock.now_ns() + LOOK_EVERY_NS)
+    async def look_again(self, before_ns: int | None = None) -> None:
+        """Wait for the next look at the figures, not beyond ``before_ns``."""
+        next_ns = self.clock.now_ns() + LOOK_EVERY_NS
+        if before_ns is not None:
+            next_ns = min(next_ns, before_ns)
+        await self.clock.sleep_until(next_ns)
 
     async def last(self, duration_s: float) -> None:
         """Let an effect that is now complete last; the run may end meanwhile."""
@@ -178,6 +177,8 @@ class Timeline:
         self._running: dict[int, Execution] = {}
         self._settled: dict[int, Settled] = {}
         self._events = {each.index: asyncio.Event() for each in self._entries}
+        self._begun = {each.index: asyncio.Event() for each in self._entries}
+        self._before = _before(self._entries)
 
     @property
     def settled(self) -> Mapping[int, Settled]:
@@ -231,6 +232,9 @@ class Timeline:
         if planned_ns is None:
             return
         await self._clock.sleep_until(planned_ns)
+        before = self._before.get(entry.index)
+        if before is not None:
+            await self._begun[before].wait()
         execution = Execution(
             entry=entry,
             planned_ns=planned_ns,
@@ -240,6 +244,7 @@ class Timeline:
         )
         self._running[entry.index] = execution
         execution.note("start")
+        self._begun[entry.index].set()
         try:
             facts = await self._carry_out(execution)
         except ActionFailedError as error:
@@ -294,6 +299,18 @@ class Timeline:
             line["reason"] = reason
         self._journal(entry, "end", planned_ns, now_ns, line)
         self._events[entry.index].set()
+
+
+def _before(entries: Sequence[TimelinePlan]) -> dict[int, int]:
+    """By index: the entry before it that is due at the same run time."""
+    found: dict[int, int] = {}
+    latest: dict[int, int] = {}
+    for entry in sorted(entries, key=lambda each: each.index):
+        if entry.at_ns is not None:
+            if entry.at_ns in latest:
+                found[entry.index] = latest[entry.at_ns]
+            latest[entry.at_ns] = entry.index
+    return found
 
 
 def _trigger(entry: TimelinePlan) -> str:
