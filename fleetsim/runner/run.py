@@ -10,13 +10,15 @@ folder tells the truth about the run, also when it is killed.
 """
 
 import asyncio
+import ipaddress
 import os
 import resource
 import secrets
 import signal
+import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -106,6 +108,7 @@ async def run_plan(
         RecordingError: The run folder cannot be written.
     """
     raise_file_limit(plan)
+    check_source_addresses(options.source_addresses)
     lab_cpu = _pin() if options.pin else None
     with tempfile.TemporaryDirectory(prefix="fleetsim-") as scratch:
         now = datetime.now(UTC)
@@ -291,6 +294,24 @@ def raise_file_limit(plan: Plan) -> None:
             )
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def check_source_addresses(addresses: Sequence[str]) -> None:
+    """Make sure that connections can leave from these addresses.
+
+    Raises:
+        InputError: With every address that is none, or not of this machine.
+    """
+    problems: list[Problem] = []
+    for address in addresses:
+        try:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.bind((str(ipaddress.ip_address(address)), 0))
+        except (OSError, ValueError) as error:
+            problems.append(Problem(f"--source-address {address[:100]}", str(error)))
+    if problems:
+        raise InputError(problems)
 
 
 def _pin() -> int | None:

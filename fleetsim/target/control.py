@@ -21,7 +21,7 @@ import botocore.parsers
 from aiobotocore.config import AioConfig
 
 from fleetsim.core.settings import Credentials, Endpoint, RequestStyle
-from fleetsim.exceptions import TargetError
+from fleetsim.exceptions import InputError, Problem, TargetError
 from fleetsim.target.explain import base_url, explain, is_missing_bucket, place
 
 CONNECTIONS: Final = 16
@@ -94,7 +94,7 @@ class Control:
 
     async def __aenter__(self) -> Self:
         if self._endpoint.is_tls and self._ca_file is not None:
-            _check_ca_file(self._ca_file, self._endpoint)
+            _check_ca_file(self._ca_file)
         self._client = await self._open(self._stack, attempts=_ATTEMPTS)
         return self
 
@@ -291,10 +291,9 @@ class Control:
         self.clock_skew_s = (theirs - self._clock()).total_seconds()
 
 
-def _check_ca_file(ca_file: Path, endpoint: Endpoint) -> None:
+def _check_ca_file(ca_file: Path) -> None:
     try:
         ssl.create_default_context(cafile=str(ca_file))
     except (OSError, ValueError) as exc:
-        raise TargetError(
-            place(endpoint), f"the CA file {ca_file} cannot be used: {exc}"
-        ) from exc
+        what = f"the CA file cannot be used: {exc}"
+        raise InputError(Problem(str(ca_file), what)) from exc

@@ -18,7 +18,7 @@ from aiohttp.resolver import DefaultResolver
 from fleetsim.core.object_key import log_key
 from fleetsim.core.payload import PayloadBlock
 from fleetsim.core.settings import Credentials, Endpoint, RequestStyle
-from fleetsim.exceptions import TargetError
+from fleetsim.exceptions import InputError, TargetError
 from fleetsim.recording.ledger import Ledger
 from fleetsim.recording.recorder import Recorder
 from fleetsim.target.audit import audit
@@ -205,9 +205,8 @@ async def test_an_unusable_ca_file_is_named(
     path = tmp_path / "bad-ca.pem"
     if content is not None:
         path.write_text(content)
-    assert "bad-ca.pem cannot be used" in await complaint(
-        endpoint(secure_lab), CREDENTIALS, path
-    )
+    with pytest.raises(InputError, match=r"bad-ca\.pem: the CA file cannot be used"):
+        await complaint(endpoint(secure_lab), CREDENTIALS, path)
 
 
 async def test_https_to_a_plain_port_is_named(lab: RunningLab, ca_file: Path) -> None:
