@@ -11,6 +11,7 @@
 ``states.arrows``      contact states of the devices while the run goes on
 ``states.parquet``     their whole history once it has ended
 ``devices.parquet``    one row per device: how it ended
+``figures.json``       live figures at the end, of the fleet and of each cohort
 ``generator.json``     whether the load generator itself kept up
 ``audit.json``         what devices were told against what the bucket holds
 ``summary.json``       made by ``fleetsim report`` from all of the above

@@ -12,10 +12,12 @@ from typing import Any
 
 from fleetsim.core.outcomes import AuditOutcome, GeneratorHealth
 from fleetsim.exceptions import InputError, Problem
-from fleetsim.recording.names import MANIFEST
+from fleetsim.recording.json_file import read_json
+from fleetsim.recording.names import FIGURES, MANIFEST
 from fleetsim.recording.outcomes import read_audit, read_devices, read_generator
 from fleetsim.recording.run_folder import RunOutcome, read_manifest
 from fleetsim.report.aggregate import Aggregate, aggregate
+from fleetsim.report.verdicts import Rehearsal, load_rehearsal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,9 @@ class Run:
         devices_by_cohort: The same by cohort.
         generator: Health of the load generator; ``None`` when the run was killed.
         audit: Truth check; ``None`` when there was none.
+        rehearsal: Contact over time and the timeline.
+        figures: Live figures at the end by name, for the fleet (``None``) and for each
+            cohort; empty when the run kept none.
     """
 
     path: Path
@@ -70,6 +75,14 @@ class Run:
     devices_by_cohort: Mapping[str, DeviceTotals]
     generator: GeneratorHealth | None
     audit: AuditOutcome | None
+    rehearsal: Rehearsal
+    figures: Mapping[str | None, Mapping[str, float]]
+
+    @property
+    def expects_failure(self) -> bool:
+        """Whether the scenario shows damage on purpose."""
+        scenario = self.manifest.get("scenario")
+        return isinstance(scenario, dict) and scenario.get("expect") == "fail"
 
     @property
     def cohorts(self) -> tuple[str, ...]:
@@ -97,6 +110,8 @@ def load_run(folder: Path) -> Run:
             Problem(str(folder / MANIFEST), f"lacks a field of a manifest: {exc!r}")
         ) from exc
     devices, by_cohort = _devices(folder)
+    records = aggregate(folder, warm_up_ns)
+    scenario = manifest.get("scenario")
     return Run(
         path=folder,
         manifest=manifest,
@@ -104,12 +119,37 @@ def load_run(folder: Path) -> Run:
         warm_up_ns=warm_up_ns,
         duration_ns=duration_ns,
         thresholds=thresholds,
-        records=aggregate(folder, warm_up_ns),
+        records=records,
         devices=devices,
         devices_by_cohort=by_cohort,
         generator=read_generator(folder),
         audit=read_audit(folder),
+        rehearsal=load_rehearsal(
+            folder,
+            scenario=scenario if isinstance(scenario, dict) else {},
+            last_ns=records.last_ns,
+        ),
+        figures=_figures(folder),
     )
+
+
+def _figures(folder: Path) -> dict[str | None, dict[str, float]]:
+    content = read_json(folder / FIGURES) or {}
+    by_cohort = content.get("cohorts")
+    found: dict[str | None, dict[str, float]] = {None: _numbers(content.get("figures"))}
+    if isinstance(by_cohort, dict):
+        found |= {str(name): _numbers(each) for name, each in by_cohort.items()}
+    return found
+
+
+def _numbers(content: object) -> dict[str, float]:
+    if not isinstance(content, dict):
+        return {}
+    return {
+        str(name): float(value)
+        for name, value in content.items()
+        if isinstance(value, int | float)
+    }
 
 
 def _devices(folder: Path) -> tuple[DeviceTotals | None, dict[str, DeviceTotals]]:

@@ -5,12 +5,18 @@ Verdict, first rule that applies:
 1. ``interrupted``: the run was asked to stop, or was killed.
 2. ``failed``: a threshold that is not a time does not hold; or an unclassified failure;
    or a difference between what devices were told and what the bucket holds, or a truth
-   check that could not be done; or the run ended with an error of its own.
+   check that could not be done; or an entry of the timeline was not carried out; or the
+   run ended with an error of its own.
 3. ``invalid``: the generator was saturated and there is a threshold on a time: such a
    time describes the generator, so it neither holds nor fails. Without a threshold on
    a time, saturation is printed but changes no verdict.
 4. ``failed``: a threshold on a time does not hold.
 5. ``passed``.
+
+A scenario that shows damage on purpose (``expect: fail``) is *as expected* when it
+failed, and failed by the damage: a threshold or an assertion. A run that failed for
+another reason alone (an error, a difference in the bucket, a failure without a kind)
+proves nothing. The exit code follows the expectation, the verdict does not.
 
 Latencies: see :mod:`fleetsim.recording.latency`; ``response`` is measured from the
 plan (response time), ``total`` from the start of the attempt (service time).
@@ -29,9 +35,11 @@ from fleetsim.recording.latency import CONNECTION_PHASES, PHASES
 from fleetsim.recording.names import MANIFEST, SUMMARY
 from fleetsim.recording.run_folder import RunOutcome
 from fleetsim.report.aggregate import HANDSHAKE
+from fleetsim.report.journal import CHECKS
 from fleetsim.report.load import DeviceTotals, Run, load_run
 from fleetsim.report.suite_names import iana_name
-from fleetsim.report.thresholds import Verdict, evaluate
+from fleetsim.report.thresholds import Verdict, evaluate, freshness
+from fleetsim.report.verdicts import rehearsal_data
 from fleetsim.scenario.threshold import Threshold, parse_threshold
 
 SCHEMA_VERSION: Final = 1
@@ -52,12 +60,15 @@ def build_summary(run_folder: Path) -> dict[str, Any]:
     thresholds = _thresholds(run)
     verdicts = [evaluate(threshold, run) for threshold in thresholds]
     kinds = run.records.attempts_at().kinds
+    verdict = _verdict(run, verdicts)
     return {
         "schema": SCHEMA_VERSION,
         "run": run.manifest.get("run", run_folder.name),
         "scenario": run.manifest.get("scenario_name", ""),
         "seed": run.manifest.get("seed"),
-        "verdict": _verdict(run, verdicts),
+        "verdict": verdict,
+        "expect": "fail" if run.expects_failure else "pass",
+        "as_expected": _is_as_expected(run, verdict, verdicts),
         "outcome": run.outcome.value,
         "started": run.manifest.get("started"),
         "ended": run.manifest.get("ended"),
@@ -87,8 +98,14 @@ def write_summary(run_folder: Path) -> dict[str, Any]:
 
 
 def exit_code(summary: dict[str, Any]) -> int:
-    """Exit code of a run with this summary: 0, 99 or 130."""
-    return _EXIT_CODES[summary["verdict"]]
+    """Exit code of a run with this summary: 0, 99 or 130.
+
+    Where the scenario expects to fail, 0 and 99 change places.
+    """
+    code = _EXIT_CODES[summary["verdict"]]
+    if code in {0, 99} and summary.get("expect") == "fail":
+        return 0 if summary["as_expected"] else 99
+    return code
 
 
 def _thresholds(run: Run) -> list[Threshold]:
@@ -107,13 +124,9 @@ def _thresholds(run: Run) -> list[Threshold]:
 def _verdict(run: Run, verdicts: list[Verdict]) -> str:
     if run.outcome in {RunOutcome.INTERRUPTED, RunOutcome.RUNNING}:
         return "interrupted"
-    unclassified = run.records.attempts_at().kinds[Kind.UNCLASSIFIED]
-    audit = run.audit
-    is_truth_in_doubt = audit is not None and (audit.failed or audit.unaccounted > 0)
     if (
-        run.outcome is RunOutcome.ERROR
-        or unclassified
-        or is_truth_in_doubt
+        _is_broken(run)
+        or run.rehearsal.not_done
         or any(not verdict.ok for verdict in verdicts if not verdict.is_time)
     ):
         return "failed"
@@ -121,6 +134,24 @@ def _verdict(run: Run, verdicts: list[Verdict]) -> str:
     if times and run.generator is not None and run.generator.saturated:
         return "invalid"
     return "passed" if all(verdict.ok for verdict in times) else "failed"
+
+
+def _is_broken(run: Run) -> bool:
+    """Whether the run proves nothing: an error, a bug, or the bucket disagrees."""
+    audit = run.audit
+    is_truth_in_doubt = audit is not None and (audit.failed or audit.unaccounted > 0)
+    unclassified = run.records.attempts_at().kinds[Kind.UNCLASSIFIED]
+    return run.outcome is RunOutcome.ERROR or is_truth_in_doubt or unclassified > 0
+
+
+def _is_as_expected(run: Run, verdict: str, verdicts: list[Verdict]) -> bool:
+    if not run.expects_failure:
+        return verdict == "passed"
+    has_damage = any(not each.ok for each in verdicts) or any(
+        entry.action in CHECKS and entry.outcome == "failed"
+        for entry in run.rehearsal.not_done
+    )
+    return verdict == "failed" and has_damage and not _is_broken(run)
 
 
 def _figures(run: Run, cohort: str | None) -> dict[str, Any]:
@@ -146,6 +177,20 @@ def _figures(run: Run, cohort: str | None) -> dict[str, Any]:
         "cipher_suites": dict(sorted(handshakes.items())),
         "operations": _operations(run, cohort),
         "throughput": _throughput(run, cohort, handshakes.total()),
+        "rehearsal": rehearsal_data(
+            run.rehearsal,
+            cohort,
+            freshness_ns=freshness(run, cohort),
+            files=_files(devices),
+        ),
+    }
+
+
+def _files(totals: DeviceTotals | None) -> dict[str, int | None]:
+    return {
+        "closed": None if totals is None else totals.files_closed,
+        "lost": None if totals is None else totals.files_lost,
+        "backlog": None if totals is None else totals.files_backlog,
     }
 
 

@@ -7,10 +7,12 @@ it is plain text; ``NO_COLOR`` is honoured; a terminal that knows only ASCII get
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TextIO
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from fleetsim.report.plain import number, plain_table, shown_time
+from fleetsim.report.terminal_rehearsal import print_rehearsal
 
 _VERDICTS: Final = {
     "passed": ("PASSED", "bold green"),
@@ -71,16 +73,19 @@ def print_summary(summary: Mapping[str, Any], console: Console) -> None:
             console.print(table)
             if title == "Latency":
                 console.print(_LATENCY_NOTE, style="dim")
+    print_rehearsal(summary, console)
     console.print()
     console.print(_generator(summary))
 
 
 def _verdict(summary: Mapping[str, Any]) -> Text:
     word, style = _VERDICTS[summary["verdict"]]
+    if summary.get("expect") == "fail":
+        word, style = _expected(summary, word)
     line = Text.assemble((word, style), f" {summary['scenario']}: ")
     line.append(
-        f"{_number(summary['devices']['total'], 'device')}, "
-        f"{_number(summary['uploads']['acknowledged'], 'upload')} acknowledged "
+        f"{number(summary['devices']['total'], 'device')}, "
+        f"{number(summary['uploads']['acknowledged'], 'upload')} acknowledged "
         f"in {summary['seconds']:.1f} s"
     )
     generator = summary["generator"]
@@ -89,8 +94,21 @@ def _verdict(summary: Mapping[str, Any]) -> Text:
         line.append("generator saturated", style="bold red")
         line.append(": times are the generator's, not the target's")
     if summary["unclassified"]:
-        line.append(f"; {_number(summary['unclassified'], 'failure')} without a kind")
+        line.append(f"; {number(summary['unclassified'], 'failure')} without a kind")
     return line
+
+
+def _expected(summary: Mapping[str, Any], word: str) -> tuple[str, str]:
+    """Verdict of a scenario that shows damage on purpose."""
+    match summary["verdict"]:
+        case "failed" if summary["as_expected"]:
+            return f"{word} as expected", "bold green"
+        case "failed":
+            return f"{word}, but not by the damage it shows", "bold red"
+        case "passed":
+            return f"{word}, but was expected to fail", "bold red"
+        case _:
+            return word, "bold yellow"
 
 
 def _uploads(summary: Mapping[str, Any]) -> Text:
@@ -133,19 +151,19 @@ def _uploads(summary: Mapping[str, Any]) -> Text:
 
 
 def _latency(summary: Mapping[str, Any]) -> Table:
-    table = _table("phase", "count", *(name for name, _ in _QUANTILES))
+    table = plain_table("phase", "count", *(name for name, _ in _QUANTILES))
     for phase, figures in summary["latency"].items():
         if figures["count"]:
             table.add_row(
                 phase,
                 f"{figures['count']:,}",
-                *(_time(figures[key]) for _, key in _QUANTILES),
+                *(shown_time(figures[key]) for _, key in _QUANTILES),
             )
     return table
 
 
 def _operations(summary: Mapping[str, Any]) -> Table:
-    table = _table("operation", "attempts", "ok", "failed", "per operation", "p99")
+    table = plain_table("operation", "attempts", "ok", "failed", "per operation", "p99")
     for operation, figures in summary["operations"].items():
         amplification = figures.get("amplification")
         table.add_row(
@@ -154,13 +172,13 @@ def _operations(summary: Mapping[str, Any]) -> Table:
             f"{figures['ok']:,}",
             f"{figures['failed']:,}",
             "" if amplification is None else f"{amplification:.2f}",
-            _time(figures["service"]["p99_ms"]),
+            shown_time(figures["service"]["p99_ms"]),
         )
     return table
 
 
 def _cohorts(summary: Mapping[str, Any]) -> Table:
-    table = _table(
+    table = plain_table(
         "cohort", "devices", "uploads", "failures", "groups", "response p50", "p99"
     )
     for name, figures in summary["cohorts"].items():
@@ -172,8 +190,8 @@ def _cohorts(summary: Mapping[str, Any]) -> Table:
             f"{figures['uploads']['acknowledged']:,}",
             f"{sum(figures['failures'].values()):,}",
             ", ".join(f"{group}: {count:,}" for group, count in groups.items()),
-            _time(response["p50_ms"]),
-            _time(response["p99_ms"]),
+            shown_time(response["p50_ms"]),
+            shown_time(response["p99_ms"]),
         )
     return table
 
@@ -181,7 +199,7 @@ def _cohorts(summary: Mapping[str, Any]) -> Table:
 def _thresholds(summary: Mapping[str, Any], console: Console) -> Table:
     is_unicode = console.encoding.lower().startswith("utf")
     good, bad = ("\N{CHECK MARK}", "\N{BALLOT X}") if is_unicode else ("ok", "FAILED")
-    table = _table("", "threshold", "measured")
+    table = plain_table("", "threshold", "measured")
     for threshold in summary["thresholds"]:
         is_ok = threshold["ok"]
         value = threshold["value"]
@@ -194,7 +212,7 @@ def _thresholds(summary: Mapping[str, Any], console: Console) -> Table:
 
 
 def _counts(counts: Mapping[str, int], what: str, unit: str) -> Table:
-    table = _table(what, unit)
+    table = plain_table(what, unit)
     for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         table.add_row(name, f"{count:,}")
     return table
@@ -207,41 +225,19 @@ def _generator(summary: Mapping[str, Any]) -> Text:
     line = (
         f"Generator: {generator['cpu_ratio']:.0%} of one core, "
         f"{generator['late_starts']:,} of {generator['starts']:,} starts late, "
-        f"start lag p99 {_time(generator['start_lag_p99_ms'])}, "
-        f"loop lag p99 {_time(generator['loop_lag_p99_ms'])}"
+        f"start lag p99 {shown_time(generator['start_lag_p99_ms'])}, "
+        f"loop lag p99 {shown_time(generator['loop_lag_p99_ms'])}"
     )
     reasons: Iterable[str] = generator["reasons"]
     return Text("\n".join((line, *(f"  {reason}" for reason in reasons))))
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for number, name in enumerate(columns):
-        is_text = number == 0 or name in {"threshold", "measured", "groups"}
-        table.add_column(name, justify="left" if is_text else "right", overflow="fold")
-    return table
 
 
 def _measured(threshold: Mapping[str, Any]) -> str:
     value: float = threshold["value"]
     match threshold["unit"]:
         case "duration":
-            return _time(value * 1000)
+            return shown_time(value * 1000)
         case "ratio":
             return f"{value * 100:.3g} %"
         case _:
             return f"{value:,.0f}"
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
-
-
-def _time(ms: float | None) -> str:
-    if ms is None:
-        return "-"
-    if ms >= 10_000:
-        return f"{ms / 1000:.1f} s"
-    if ms >= 1000:
-        return f"{ms / 1000:.2f} s"
-    return f"{ms:.0f} ms" if ms >= 100 else f"{ms:.3g} ms"

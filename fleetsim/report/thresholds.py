@@ -12,8 +12,9 @@ from fleetsim.core.commands import Operation
 from fleetsim.core.failure import Kind
 from fleetsim.core.histogram import Histogram
 from fleetsim.report.aggregate import HANDSHAKE
+from fleetsim.report.contacts import Contacts
 from fleetsim.report.load import Run
-from fleetsim.scenario.threshold import Threshold, ThresholdUnit
+from fleetsim.scenario.threshold import STATES, Threshold, ThresholdUnit
 
 _NS_PER_S: Final = 1_000_000_000
 _MS_PER_S: Final = 1000
@@ -30,6 +31,9 @@ _OPERATIONS: Final = {
 }
 _CONNECTION_PHASES: Final = frozenset({"dns", "tcp", "tls"})
 _UPLOAD: Final = (Operation.UPLOAD.value,)
+_REHEARSED: Final = frozenset(
+    {"stranded_peak", "files", "time_to_detect", "time_to_recover", "bundle_share"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +96,8 @@ def _measure(threshold: Threshold, run: Run) -> float:
     family, _, figure = threshold.metric.partition(".")
     if family in _OPERATIONS:
         return _operation(threshold, run, _OPERATIONS[family], figure, labels)
+    if family in _REHEARSED or family in STATES:
+        return _rehearsed(run, family, figure, cohort)
     match family:
         case "uploads":
             return _uploads(run, figure, cohort)
@@ -106,8 +112,6 @@ def _measure(threshold: Threshold, run: Run) -> float:
             return float(kinds.total() if kind is None else kinds[kind])
         case "devices":
             return _devices(run, cohort, labels.get("state"))
-        case "stranded":
-            return _devices(run, cohort, "stranded")
         case "generator":
             return _generator(run, figure)
         case "freshness":
@@ -176,6 +180,66 @@ def _devices(run: Run, cohort: str | None, state: str | None) -> float:
     if totals is None:
         raise _NoDataError("the run ended before its devices were counted")
     return float(totals.count if state is None else totals.by_state.get(state, 0))
+
+
+def _rehearsed(run: Run, family: str, figure: str, cohort: str | None) -> float:
+    """Figures of contact; see :mod:`fleetsim.report.verdicts`."""
+    match family:
+        case "stranded_peak":
+            return float(_contacts(run, cohort).stranded_peak[0])
+        case "files":
+            return _files(run, figure, cohort)
+        case "time_to_detect":
+            longest_ns = run.rehearsal.detection_ns(cohort).maximum_ns
+            if longest_ns is None:
+                raise _NoDataError("no device failed after a change")
+            return longest_ns / _NS_PER_S
+        case "time_to_recover":
+            return _recovery_s(run, cohort)
+        case "bundle_share":
+            found = run.figures.get(cohort, {}).get(family)
+            if found is None:
+                raise _NoDataError("the run kept no bundle_share")
+            return found
+        case state:
+            return _state(run, cohort, state)
+
+
+def _recovery_s(run: Run, cohort: str | None) -> float:
+    """Longest time to recover; where nobody failed nobody took any time."""
+    if lost := run.rehearsal.unrecovered(cohort):
+        raise _NoDataError(f"{lost:,} devices did not recover")
+    return (run.rehearsal.recovery_ns(cohort).maximum_ns or 0) / _NS_PER_S
+
+
+def _contacts(run: Run, cohort: str | None) -> Contacts:
+    if not run.rehearsal.contacts:
+        raise _NoDataError("the run kept no histories of contact")
+    return run.rehearsal.contacts.get(cohort, Contacts())
+
+
+def _state(run: Run, cohort: str | None, state: str) -> float:
+    """Devices by contact state at the end; a killed run has its histories at least."""
+    if run.rehearsal.contacts:
+        return float(_contacts(run, cohort).final[state])
+    return _devices(run, cohort, state)
+
+
+def _files(run: Run, figure: str, cohort: str | None) -> float:
+    if figure == "late":
+        return float(run.rehearsal.late(cohort))
+    totals = run.devices if cohort is None else run.devices_by_cohort.get(cohort)
+    if totals is None:
+        raise _NoDataError("the run ended before its devices were counted")
+    match figure:
+        case "closed":
+            return float(totals.files_closed)
+        case "lost":
+            return float(totals.files_lost)
+        case "backlog":
+            return float(totals.files_backlog)
+        case _:
+            raise _NoDataError(f"files.{figure} is not a figure of this version")
 
 
 def _generator(run: Run, figure: str) -> float:

@@ -5,11 +5,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from fleetsim.core.contact import Change, ContactState
 from fleetsim.core.outcomes import AuditOutcome, DeviceOutcome, GeneratorHealth
+from fleetsim.recording.json_file import write_json
+from fleetsim.recording.names import FIGURES
 from fleetsim.recording.outcomes import write_audit, write_devices, write_generator
 from fleetsim.recording.record import Record
 from fleetsim.recording.recorder import Recorder
 from fleetsim.recording.run_folder import RunFolder, RunOutcome, RunStart
+from fleetsim.recording.states import StateRecorder
 from tests.recording.records import S
 
 NOW = datetime(2026, 3, 1, 12, 30, 5, tzinfo=UTC)
@@ -33,6 +37,9 @@ def make_run(
     generator: GeneratorHealth | None = HEALTHY,
     audit: AuditOutcome | None = None,
     scenario: dict[str, Any] | None = None,
+    histories: Iterable[tuple[str, str, Change]] | None = None,
+    timeline: Iterable[dict[str, Any]] = (),
+    figures: dict[str, Any] | None = None,
 ) -> Path:
     """Write a run folder; outcome ``running`` leaves it as a kill does."""
     folder = RunFolder.create(root, "quickstart", NOW, lambda: "0a1b2c")
@@ -53,6 +60,7 @@ def make_run(
         for record in records:
             recorder.add(record)
         recorder.flush()
+        _write_rehearsal(folder, histories, timeline, figures)
         if outcome is RunOutcome.RUNNING:
             return folder.path
         recorder.finish()
@@ -64,3 +72,44 @@ def make_run(
         write_audit(folder.path, audit)
     folder.end(outcome, NOW)
     return folder.path
+
+
+def change(at_s: float, was: str, now: str, reason: str = "") -> Change:
+    """One step of a history; an empty ``was`` begins it."""
+    return Change(
+        at_ns=round(at_s * S),
+        was=ContactState(was) if was else None,
+        now=ContactState(now),
+        reason=reason,
+    )
+
+
+def step(
+    action: str, step: str, at_s: float, planned_s: float | None = None, **facts: Any
+) -> dict[str, Any]:
+    """One line of the timeline about an entry."""
+    planned = at_s if planned_s is None else planned_s
+    return {
+        "action": action,
+        "planned_ns": round(planned * S),
+        "actual_ns": round(at_s * S),
+        "step": step,
+        **facts,
+    }
+
+
+def _write_rehearsal(
+    folder: RunFolder,
+    histories: Iterable[tuple[str, str, Change]] | None,
+    timeline: Iterable[dict[str, Any]],
+    figures: dict[str, Any] | None,
+) -> None:
+    if histories is not None:
+        with StateRecorder(folder.path) as states:
+            for device, cohort, each in histories:
+                states.add(device, cohort, each)
+            states.finish()
+    for line in timeline:
+        folder.note(**line)
+    if figures is not None:
+        write_json(folder.path / FIGURES, figures)

@@ -10,7 +10,7 @@ from fleetsim.report.load import Run, load_run
 from fleetsim.report.thresholds import evaluate
 from fleetsim.scenario.threshold import METRICS, parse_threshold
 from tests.recording.records import MS, S, record
-from tests.report.runs import SATURATED, make_run
+from tests.report.runs import SATURATED, change, make_run, step
 
 AUDIT = AuditOutcome(checked=True, acknowledged=4, stored=3, missing_count=1)
 DEVICES = (
@@ -40,6 +40,19 @@ RECORDS = (
     record(7, device="0000002C", cohort="high", ended_ns=8 * S),
     record(8, kind="run.stopped", phase="run", tls_ns=-1, suite=""),
 )
+HISTORIES = (
+    ("0000002A", "ordinary", change(0, "", "unreached")),
+    ("0000002B", "ordinary", change(0, "", "unreached")),
+    ("0000002C", "high", change(0, "", "unreached")),
+    ("0000002A", "ordinary", change(1, "unreached", "connected")),
+    ("0000002C", "high", change(2, "unreached", "stranded", "no trust")),
+    ("0000002B", "ordinary", change(3, "unreached", "stranded", "no trust")),
+    ("0000002C", "high", change(8, "stranded", "recovered")),
+)
+TIMELINE = (
+    step("swap_ciphers", "start", 1.5),
+    step("swap_ciphers", "end", 1.6, outcome="done"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +66,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
             audit=AUDIT,
             generator=SATURATED,
             duration_ns=60 * S,
+            scenario={"cohorts": [{"name": "high", "workload": {"period": 0.5}}]},
+            histories=HISTORIES,
+            timeline=TIMELINE,
+            figures={"figures": {"bundle_share": 0.5}},
         )
     )
 
@@ -99,6 +116,18 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         ("unclassified == 1", 1),
         ('unclassified{cohort="high"} == 0', 0),
         ("stranded == 1", 1),
+        ('stranded{cohort="high"} == 0', 0),
+        ("recovered == 1", 1),
+        ("failing == 0", 0),
+        ("stranded_peak == 2", 2),
+        ('stranded_peak{cohort="high"} == 1', 1),
+        ("files.closed == 9", 9),
+        ("files.lost == 0", 0),
+        ("files.backlog == 0", 0),
+        ("files.late == 1", 1),
+        ('files.late{cohort="ordinary"} == 0', 0),
+        ("time_to_detect < 1s", 0.421),
+        ("bundle_share == 50%", 0.5),
         ("failures == 4", 4),
         ('failures{kind="run.stopped"} == 1', 1),
         ('failures{kind="dns.timeout"} == 0', 0),
