@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetsim.core.device_config import DeviceConfig
-from fleetsim.core.device_settings import RunClock, reconfigured
-from fleetsim.core.settings import RequestStyle, Security
+from fleetsim.core.device_settings import RunClock, reconfigured, with_credentials
+from fleetsim.core.settings import Credentials, RequestStyle, Security
 from fleetsim.exceptions import InputError
 from tests.core.conversation import EPOCH_S, S, make_settings
 
@@ -112,3 +112,23 @@ def test_a_bucket_cannot_stand_before_an_address() -> None:
         reconfigured(
             make_settings(), DeviceConfig(host="192.0.2.7", virtual_hosted=True)
         )
+
+
+def test_other_credentials_other_signer() -> None:
+    """New keys sign for the same endpoint, and a fleet shares one settings object."""
+    before = make_settings()
+    keys = Credentials(access_key="AKIDNEW", secret_key="also-not-a-secret")
+    after = with_credentials(before, keys)
+    assert after.credentials is keys
+    assert after.signer is not before.signer
+    assert after.endpoint is before.endpoint
+    assert after is with_credentials(before, keys)
+    assert "also-not-a-secret" not in repr(after)
+
+
+def test_new_timers_are_a_new_contact_period() -> None:
+    """A configuration that changes the rhythms changes what silence is."""
+    before = make_settings(period_s=60)
+    after = reconfigured(before, DeviceConfig(heartbeat_s=20))
+    assert before.contact_rules.period_ns == 60 * 10**9
+    assert after.contact_rules.period_ns == 20 * 10**9

@@ -2,6 +2,8 @@
 
 from collections import defaultdict
 
+import pytest
+
 from fleetsim.core.commands import Connect, Send
 from fleetsim.core.contact import Change
 from fleetsim.core.device import Device
@@ -77,6 +79,7 @@ def by_device(run: Rehearsal) -> dict[str, list[Change]]:
     return dict(found)
 
 
+@pytest.mark.slow
 def test_same_network_same_everything() -> None:
     """On the same network timing two runs agree attempt by attempt, change by change."""
     one, two = rehearse(1), rehearse(1)
@@ -84,6 +87,7 @@ def test_same_network_same_everything() -> None:
     assert one.records == two.records
 
 
+@pytest.mark.slow
 def test_other_timing_same_histories() -> None:
     """On another network timing the states, their order and their reasons agree.
 
@@ -106,6 +110,7 @@ def test_other_timing_same_histories() -> None:
             )
 
 
+@pytest.mark.slow
 def test_the_histories_tell_what_happened() -> None:
     """Every group of devices shows what was done to it, and no other."""
     run = rehearse(3)
