@@ -1,8 +1,8 @@
 """Progress of a run on standard error: one line that moves, or one every ten seconds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 from fleetsim.core.device_settings import NS_PER_S
 from fleetsim.engine.fleet import Ending, Progress
@@ -10,6 +10,7 @@ from fleetsim.recording.recorder import Snapshot
 from fleetsim.runner.bindings import RefusedBundle
 from fleetsim.runner.run import Watcher
 from fleetsim.scenario.plan import Plan
+from fleetsim.scenario.timeline import TimelinePlan
 
 PLAIN_EVERY_S: Final = 10
 
@@ -61,6 +62,12 @@ class Progressing(Watcher):
         else:
             self._say(line)
 
+    def acted(self, entry: TimelinePlan, step: str, facts: Mapping[str, Any]) -> None:
+        """Say what the timeline does."""
+        if self._is_terminal:
+            self._stream.write("\r\x1b[2K")
+        self._say(f"timeline: {entry.label}: {_words(step, facts)}")
+
     def ended(self, ending: Ending) -> None:
         """Say that the fleet has ended."""
         if self._is_terminal:
@@ -70,3 +77,14 @@ class Progressing(Watcher):
     def _say(self, line: str) -> None:
         self._stream.write(line + "\n")
         self._stream.flush()
+
+
+def _words(step: str, facts: Mapping[str, Any]) -> str:
+    match step:
+        case "end":
+            reason = facts.get("reason")
+            return f"{facts['outcome']}: {reason}" if reason else str(facts["outcome"])
+        case "wave":
+            return f"wave {facts['wave']} of {facts['of']}, {facts['devices']} devices"
+        case _:
+            return step

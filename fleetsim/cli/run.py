@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 import uvloop
 
+from fleetsim.cli.check import shortening
 from fleetsim.cli.progress import Progressing
 from fleetsim.cli.scenario_files import find_scenario, read_scenario
 from fleetsim.lab.settings import FrontProgram
@@ -83,6 +84,23 @@ def run_command(
             envvar="FLEETSIM_FRONT",
         ),
     ] = FrontProgram.BUILTIN,
+    time_scale: Annotated[
+        float | None,
+        typer.Option(
+            metavar="N",
+            help="Divide every time of the scenario by N: the same rehearsal, sooner "
+            "over. Short for --set shorten_by=N.",
+            envvar="FLEETSIM_TIME_SCALE",
+        ),
+    ] = None,
+    allow_commands: Annotated[
+        bool,
+        typer.Option(
+            "--allow-commands",
+            help="The timeline may run programs of this machine.",
+            envvar="FLEETSIM_ALLOW_COMMANDS",
+        ),
+    ] = False,
     quiet: Annotated[
         bool,
         typer.Option(
@@ -104,6 +122,7 @@ def run_command(
     Examples:
       fleetsim run quickstart
       fleetsim run my.yaml --set duration=2m --json
+      fleetsim run ca_rotation --time-scale 10 --front nginx
     """
     # Whatever ends the program shall remove the private keys it made.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -112,7 +131,8 @@ def run_command(
         read_scenario(path),
         str(path),
         lambda name: load(name, path.parent).profile,
-        settings or [],
+        [*(settings or []), *shortening(time_scale)],
+        allow_commands=allow_commands,
     )
     plan = make_plan(parsed, lambda name: load(name, path.parent).profile, seed)
     options = RunOptions(

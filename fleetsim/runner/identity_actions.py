@@ -359,6 +359,12 @@ class CredentialDesk:
         self._fleet = fleet
         self._lab = lab
         self._current = credentials
+        self._accepted = {credentials.access_key}
+
+    @property
+    def accepted(self) -> frozenset[str]:
+        """Access key ids of the fleet that the server accepts now."""
+        return frozenset(self._accepted)
 
     async def rotate(self, execution: Execution, action: RotateCredentials) -> Facts:
         """Accept new keys, hand them out, refuse the old ones after the overlap."""
@@ -368,6 +374,7 @@ class CredentialDesk:
             "add_credentials", access_key=new.access_key, secret_key=new.secret_key
         )
         self._current = new
+        self._accepted.add(new.access_key)
         changed = await self._fleet.set_credentials(chosen, new)
         facts: Facts = {
             "devices": len(chosen),
@@ -379,6 +386,7 @@ class CredentialDesk:
         ends_ns = execution.clock.now_ns() + round(action.overlap * 1e9)
         await execution.clock.sleep_until(ends_ns)
         await self._lab.request("remove_credentials", access_key=old.access_key)
+        self._accepted.discard(old.access_key)
         return facts
 
 

@@ -259,9 +259,11 @@ class OtaDesk:
             nonlocal stored
             for index in waiting:
                 try:
-                    stored += await put(index)
+                    is_stored = await put(index)
                 except TargetError as error:
                     trouble.append(f"{self._id(index)}: {error}")
+                else:
+                    stored += is_stored
 
         async with asyncio.TaskGroup() as group:
             for _ in range(min(CONNECTIONS, len(indexes))):

@@ -2,8 +2,9 @@
 
 ::
 
-    limits ─► target up ─► bindings ─► run folder ─► fleet ─► records ─► truth check
-                                                                   └─► summary, verdict
+    limits ─► keys, files ─► target up ─► bindings ─► run folder ─► fleet ∥ rehearsal
+                                                                          │
+                            summary, verdict ◄── truth check ◄── records ◄─┘
 
 Nothing is written before the target has proved usable. From the first record on the
 folder tells the truth about the run, also when it is killed.
@@ -17,15 +18,13 @@ import secrets
 import signal
 import socket
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from fleetsim.core.device_settings import RunClock
 from fleetsim.core.outcomes import AuditOutcome
 from fleetsim.core.payload import PayloadBlock
 from fleetsim.engine.fleet import CohortBinding, Ending, Fleet, Progress, Timing
@@ -40,8 +39,10 @@ from fleetsim.recording.run_folder import RunFolder, RunOutcome, RunStart
 from fleetsim.recording.states import StateRecorder
 from fleetsim.report.summary import write_summary
 from fleetsim.runner.bindings import RefusedBundle, bind
+from fleetsim.runner.rehearsal import Prepared, Rehearsal, first_error, prepare
 from fleetsim.runner.sites import Target, open_target
 from fleetsim.scenario.plan import Plan
+from fleetsim.scenario.timeline import TimelinePlan
 from fleetsim.target.audit import audit
 
 FILES_BESIDE_CONNECTIONS = 64
@@ -85,8 +86,34 @@ class Watcher:
     def ticked(self, progress: Progress, snapshot: Callable[[], Snapshot]) -> None:
         """Another second went by; ``snapshot`` gives the running totals."""
 
+    def acted(self, entry: TimelinePlan, step: str, facts: Mapping[str, Any]) -> None:
+        """The timeline took a step: see :mod:`fleetsim.runner.timeline`."""
+
     def ended(self, ending: Ending) -> None:
         """The fleet has ended; the truth check follows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """What a run consists of once its target is up.
+
+    Attributes:
+        plan: What to run.
+        options: How.
+        watcher: Told about the progress.
+        target: Where the fleet uploads to.
+        authorities: Device authority of each PKI folder that cohorts name.
+        prepared: What the timeline will need.
+        scratch: Private folder, gone after the run.
+    """
+
+    plan: Plan
+    options: RunOptions
+    watcher: Watcher
+    target: Target
+    authorities: Mapping[str, Authority]
+    prepared: Prepared
+    scratch: Path
 
 
 async def run_plan(
@@ -111,7 +138,8 @@ async def run_plan(
     check_source_addresses(options.source_addresses)
     lab_cpu = _pin() if options.pin else None
     with tempfile.TemporaryDirectory(prefix="fleetsim-") as scratch:
-        now = datetime.now(UTC)
+        prepared = prepare(plan, options.base_folder)
+        now = _calendar_now(plan)
         authorities = _authorities(plan, options.base_folder, now)
         async with open_target(
             plan,
@@ -122,25 +150,38 @@ async def run_plan(
             create_bucket=options.create_bucket,
             front_program=options.front_program,
         ) as target:
-            return await _run_on(plan, options, watcher, target, authorities)
+            return await _run_on(
+                _Parts(
+                    plan=plan,
+                    options=options,
+                    watcher=watcher,
+                    target=target,
+                    authorities=authorities,
+                    prepared=prepared,
+                    scratch=Path(scratch),
+                )
+            )
 
 
-async def _run_on(
-    plan: Plan,
-    options: RunOptions,
-    watcher: Watcher,
-    target: Target,
-    authorities: Mapping[str, Authority],
-) -> tuple[Path, dict[str, Any]]:
-    started = datetime.now(UTC)
+def _calendar_now(plan: Plan) -> datetime:
+    """The present of the run: the calendar stands at its start until the load begins."""
+    if plan.calendar_epoch_unix_s is None:
+        return datetime.now(UTC)
+    return datetime.fromtimestamp(plan.calendar_epoch_unix_s, UTC)
+
+
+async def _run_on(parts: _Parts) -> tuple[Path, dict[str, Any]]:
+    plan, options, watcher = parts.plan, parts.options, parts.watcher
+    target = parts.target
     bindings, refused = bind(
         plan,
         target.sites,
         kit=target.kit,
-        authorities=authorities,
+        authorities=parts.authorities,
         base_folder=options.base_folder,
-        now=started,
+        now=_calendar_now(plan),
     )
+    started = datetime.now(UTC)
     folder = RunFolder.create(
         options.results, plan.name, started, lambda: secrets.token_hex(3)
     )
@@ -171,7 +212,7 @@ async def _run_on(
                 ],
             )
         watcher.started(folder.path, _place(target))
-        ending = await _drive(plan, options, watcher, bindings, folder)
+        ending = await _drive(parts, bindings, folder)
         watcher.ended(ending)
         outcome = AuditOutcome(checked=False, reason="switched off")
         if options.check_truth:
@@ -190,13 +231,20 @@ async def _run_on(
 
 
 async def _drive(
-    plan: Plan,
-    options: RunOptions,
-    watcher: Watcher,
-    bindings: list[CohortBinding],
-    folder: RunFolder,
+    parts: _Parts, bindings: list[CohortBinding], folder: RunFolder
 ) -> Ending:
-    """Run the fleet and write what it leaves behind."""
+    """Run the fleet, what goes on beside it, and write what they leave behind."""
+    plan, watcher = parts.plan, parts.watcher
+    rehearsal = Rehearsal(
+        plan,
+        parts.prepared,
+        parts.target,
+        bindings,
+        authorities=parts.authorities,
+        folder=folder,
+        keys_folder=parts.scratch,
+        noted=watcher.acted,
+    )
     fleet: Fleet | None = None
 
     def now_ns() -> int:
@@ -217,13 +265,12 @@ async def _drive(
             timing=Timing(duration_ns=plan.duration_ns, drain_ns=plan.drain_ns),
             in_flight=plan.in_flight,
             sink=recorder,
-            source_addresses=options.source_addresses,
+            source_addresses=parts.options.source_addresses,
             on_tick=lambda progress: watcher.ticked(progress, recorder.snapshot),
             states=states,
-            wall_clock=_true_time,
+            wall_clock=rehearsal.wall_clock,
         )
-        with _signals(fleet.interrupt):
-            ending = await fleet.run()
+        ending = await _rehearse(fleet, rehearsal)
         recorder.finish()
         states.finish()
         write_devices(folder.path, fleet.outcomes())
@@ -231,15 +278,33 @@ async def _drive(
     return ending
 
 
-def _true_time(origin_monotonic_ns: int) -> RunClock:
-    """The time of day as the devices' clock: what it was at run time 0."""
-    return RunClock(time.time_ns() - time.monotonic_ns() + origin_monotonic_ns)
+async def _rehearse(fleet: Fleet, rehearsal: Rehearsal) -> Ending:
+    """Run the fleet with the timeline beside it; a signal ends both."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            beside = group.create_task(rehearsal.run(fleet))
+
+            def interrupt() -> None:
+                beside.cancel()
+                fleet.interrupt()
+
+            with _signals(interrupt):
+                ending = await fleet.run()
+            beside.cancel()
+    except ExceptionGroup as errors:
+        raise first_error(errors) from errors
+    rehearsal.close(fleet)
+    return ending
 
 
 async def _check_truth(
     plan: Plan, target: Target, folder: Path, started: datetime
 ) -> AuditOutcome:
     """Compare the bucket with the records; a target that is gone is no crash."""
+    if plan.calendar_epoch_unix_s is not None:
+        # Objects are dated by the calendar; the audit adds the skew it knows.
+        skew = timedelta(seconds=target.control.clock_skew_s)
+        started = datetime.fromtimestamp(plan.calendar_epoch_unix_s, UTC) - skew
     try:
         return await audit(
             target.control,
