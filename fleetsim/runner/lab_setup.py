@@ -34,7 +34,13 @@ from fleetsim.pki.files import write_new
 from fleetsim.pki.keys import KeyType
 from fleetsim.pki.leaves import Leaf, issue_server
 from fleetsim.scenario.specs import Anchor
-from fleetsim.scenario.target_schema import FrontSpec, LabSpec, TlsSpec
+from fleetsim.scenario.target_schema import (
+    AuthoritySpec,
+    CertificateSpec,
+    FrontSpec,
+    LabSpec,
+    TlsSpec,
+)
 
 CONTROL_FRONT: Final = "fleetsim-control"
 """Plain HTTP on loopback, for the control plane alone: no device is sent there."""
@@ -110,12 +116,23 @@ def build_lab(
         RecordingError: The folder cannot be written.
     """
     long = Validity(now - CLOCK_SLACK, now + CA_LIFETIME)
-    root = create_root(validity=long, common_name="fleetsim lab root")
+    own = spec.authorities
+    root = create_root(
+        validity=_validity(own.root, now),
+        common_name="fleetsim lab root",
+        key_type=KeyType(own.root.key),
+    )
     server_authority = create_intermediate(
-        root, validity=long, common_name="fleetsim lab servers"
+        root,
+        validity=_validity(own.intermediate, now),
+        common_name="fleetsim lab servers",
+        key_type=KeyType(own.intermediate.key),
     )
     device_authority = create_intermediate(
-        root, validity=long, common_name="fleetsim lab devices"
+        root,
+        validity=_validity(own.devices, now),
+        common_name="fleetsim lab devices",
+        key_type=KeyType(own.devices.key),
     )
     write_new(folder / "root.pem", certificates_pem([root.certificate]))
     write_new(
@@ -172,6 +189,10 @@ def build_lab(
     )
 
 
+def _validity(spec: AuthoritySpec | CertificateSpec, now: datetime) -> Validity:
+    return Validity(now - CLOCK_SLACK, now + timedelta(seconds=max(1.0, spec.lifetime)))
+
+
 def _server(tls: TlsSpec, issuer: Authority, root: Authority, now: datetime) -> Leaf:
     spec = tls.certificate
     names: list[str] = []
@@ -180,9 +201,7 @@ def _server(tls: TlsSpec, issuer: Authority, root: Authority, now: datetime) -> 
         (ips if _is_ip(name) else names).append(name)
     return issue_server(
         issuer if spec.intermediate else root,
-        validity=Validity(
-            now - CLOCK_SLACK, now + timedelta(seconds=max(1.0, spec.lifetime))
-        ),
+        validity=_validity(spec, now),
         names=names,
         ips=ips,
         key_type=KeyType(spec.key),

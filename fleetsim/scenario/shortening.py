@@ -33,7 +33,7 @@ from fleetsim.scenario.distributions import AnyDistribution
 from fleetsim.scenario.model import Part
 from fleetsim.scenario.quantities import format_duration
 from fleetsim.scenario.schema import Scenario
-from fleetsim.scenario.target_schema import CertificateSpec
+from fleetsim.scenario.target_schema import AuthoritySpec, CertificateSpec
 from fleetsim.scenario.threshold import METRICS, Threshold, ThresholdUnit
 from fleetsim.scenario.timeline_schema import (
     CalendarSpec,
@@ -77,6 +77,7 @@ _RUN_TIMES: Final[Mapping[type[Part], tuple[str, ...]]] = {
 """Fields that are times of the run."""
 
 _CERTIFICATE_TIMES: Final[Mapping[type[Part], tuple[str, ...]]] = {
+    AuthoritySpec: ("lifetime",),
     CertificateSpec: ("lifetime",),
     IssueCa: ("lifetime",),
     CrossSign: ("lifetime",),
@@ -201,6 +202,9 @@ def _periods(
 
 
 def _lifetimes(short: Scenario) -> Iterator[tuple[str, float]]:
+    if short.lab is not None:
+        for name, authority in short.lab.authorities:
+            yield f"the certificate of authority {name}", authority.lifetime
     for front in short.lab.fronts if short.lab else ():
         if front.tls is not None:
             yield (

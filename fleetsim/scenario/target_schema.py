@@ -122,6 +122,26 @@ class CertificateSpec(Part):
     """Whether an intermediate CA stands between it and the root."""
 
 
+class AuthoritySpec(Part):
+    """A certificate authority that the lab starts with."""
+
+    key: ClientKey = "rsa-2048"
+    """Type and size of its key."""
+    lifetime: Annotated[Duration, Field(ge=1)] = 3650 * 86400.0
+    """From the start of the run to notAfter; seconds are allowed."""
+
+
+class AuthoritiesSpec(Part):
+    """The authorities behind the first certificates of the lab."""
+
+    root: AuthoritySpec = AuthoritySpec()
+    """Root that devices trust."""
+    intermediate: AuthoritySpec = AuthoritySpec()
+    """Issues the certificates of the fronts, under the root."""
+    devices: AuthoritySpec = AuthoritySpec()
+    """Issues the certificates of the devices, under the root."""
+
+
 class TlsSpec(Part):
     """How a lab front speaks TLS."""
 
@@ -184,6 +204,8 @@ class LabSpec(Part):
     """Region requests must be signed for."""
     store: StoreSpec = StoreSpec()
     """Where objects are kept."""
+    authorities: AuthoritiesSpec = AuthoritiesSpec()
+    """Who issues the first certificates."""
     fronts: Annotated[tuple[FrontSpec, ...], Field(min_length=1, max_length=32)] = (
         FrontSpec(),
     )
