@@ -128,7 +128,11 @@ class ActionChecks:
 
     def _unnamed(self) -> Iterator[Finding]:
         if self._order.entries[self._index].name is None:
-            yield self._finding((), "needs a name, by which others call what it makes")
+            yield self._finding(
+                (),
+                "needs a name, by which others call what it makes",
+                (*_TIMELINE, self._index, "name"),
+            )
 
     def _certificate(
         self, key: str | tuple[str | int, ...], name: str, kinds: Sequence[Product]

@@ -130,3 +130,45 @@ def test_too_few_files_are_noted_before_the_run(limit: int, *, is_noted: bool) -
     )
     plan = make_plan(scenario, lambda name: catalog.load(name).profile)
     assert bool(machine_notes(plan, limit)) is is_noted
+
+
+REHEARSAL = """\
+name: rehearsal
+lab: {}
+cohorts:
+  - {name: a, count: 20, ota: 5s, workload: {upload_delay: 0}}
+timeline:
+  - {name: ca, at: 5s, issue_ca: {}}
+  - {name: push, after: ca, push_bundle: {certificates: [root, ca]}}
+  - {after: push, run_command: {argv: [certbot, renew]}}
+"""
+
+
+def test_a_timeline_is_shown_before_it_runs(tmp_path: Path) -> None:
+    """When, what and to whom; programs only by the operator's word."""
+    path = tmp_path / "r.yaml"
+    path.write_text(REHEARSAL, encoding="utf-8")
+    refused = check(str(path))
+    assert refused.exit_code == 2
+    assert "--allow-commands" in refused.output
+    result = check(str(path), "--allow-commands")
+    assert result.exit_code == 0
+    for words in ("at 5s", "issue_ca", "not before 5s", "20 devices", "certbot"):
+        assert words in result.stdout
+
+
+def test_the_time_scale_shortens_the_plan(tmp_path: Path) -> None:
+    """As `--set shorten_by` does; what cannot be that short is refused."""
+    path = tmp_path / "r.yaml"
+    path.write_text(REHEARSAL, encoding="utf-8")
+    options = (str(path), "--allow-commands", "--json")
+    plan = json.loads(check(*options, "--time-scale", "5").stdout)
+    assert plan == json.loads(check(*options, "--set", "shorten_by=5").stdout)
+    assert plan["shortened_by"] == 5
+    assert plan["duration_s"] == 6
+    assert [entry["earliest_s"] for entry in plan["timeline"]] == [1, 1, 1]
+    refused = check(*options, "--time-scale", "501")
+    assert refused.exit_code == 2
+    assert "at most 500" in refused.stdout
+    for wrong in ("0.5", "-1", "nan", "inf"):
+        assert check(*options, "--time-scale", wrong).exit_code == 2

@@ -87,6 +87,14 @@ def cohort(**given: Any) -> dict[str, Any]:
             {**BASE, "target": {"bucket": "b!", "endpoint": 3}},
             "target.endpoint: expected a text",
         ),
+        (
+            {**BASE, "timeline": [{"at": 1, "revoke_devices": None}]},
+            "timeline[0].revoke_devices.to: is missing",
+        ),
+        (
+            {**BASE, "timeline": [{"at": 1, "push_bundel": {}}]},
+            "timeline[0].push_bundel: unknown key (did you mean 'push_bundle'?)",
+        ),
     ],
     ids=lambda value: repr(value)[-50:] if isinstance(value, dict) else "",
 )

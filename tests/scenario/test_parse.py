@@ -243,3 +243,117 @@ def test_random_text_never_raises_anything_but_input_error(text: str) -> None:
     """A stranger's file is a scenario or a list of problems."""
     with pytest.raises(InputError):
         parse_scenario(text, "f.yaml", lambda n: catalog.load(n).profile)
+
+
+BROKEN_TIMELINE = """\
+name: x
+duration: 60s
+target: {endpoint: https://s3.example.org, bucket: fleet, ca_file: x.pem}
+expect: fail
+cohorts:
+  - {name: a, count: 90}
+timeline:
+  - {name: new_root, at: 5s, when: "stranded > 0", issue_ca: {}}
+  - {after: new_rot, swap_server_certificate: {certificate: srv}}
+  - {after: loop, name: loop, push_bundle: {}}
+  - {at: 3s, push_bundle: {certificates: [new_root], to: {cohorts: [A], share: 0}}}
+  - {at: 400s, fault: {kind: delay, duration: 3s, bytes_per_s: 3}}
+  - {at: 4s, push_bundle: {certificats: []}}
+  - {date: 2027-13-01, assert: {condition: "stranded = 0"}}
+  - {at: 1s, run_command: {argv: [nginx], replaces: swap_server_certificat}}
+  - {at: 1s, revoke_devices: }
+  - {name: nothing, at: 1s}
+"""
+FOUND_IN_TIMELINE = [
+    (4, "expect", "without thresholds nothing can fail"),
+    (8, "timeline[0].when", "exactly one of at, date, after, when"),
+    (9, "timeline[1].after", "did you mean 'new_root'?"),
+    (9, "timeline[1].swap_server_certificate", "needs control of the server"),
+    (9, "timeline[1].swap_server_certificate.certificate", "no certificate 'srv'"),
+    (10, "timeline[2].after", "waits for itself"),
+    (10, "timeline[2].push_bundle", "say what is in the bundle"),
+    (11, "timeline[3].push_bundle.to.cohorts[0]", "expected a name"),
+    (11, "timeline[3].push_bundle.to.share", "must be above 0"),
+    (11, "timeline[3].push_bundle.certificates[0]", "come after new_root"),
+    (12, "timeline[4].at", "due 6m40s into a run that ends after 1m15s"),
+    (12, "timeline[4].fault", "needs control of the server"),
+    (12, "timeline[4].fault.delay", "kind delay needs delay"),
+    (12, "timeline[4].fault.bytes_per_s", "no use"),
+    (13, "timeline[5].push_bundle.certificats", "did you mean 'certificates'?"),
+    (14, "timeline[6].date", "there is no '2027-13-01'"),
+    (14, "timeline[6].assert.condition", "unknown operator '='"),
+    (15, "timeline[7].at", "leave the time out"),
+    (15, "timeline[7].run_command", "only with --allow-commands"),
+    (15, "timeline[7].run_command.replaces", "did you mean 'swap_server_certificate'"),
+    (16, "timeline[8].revoke_devices.to", "is missing"),
+    (17, "timeline[9]", "exactly one thing"),
+]
+
+
+def test_every_problem_of_a_timeline_comes_at_once() -> None:
+    """Unreadable entries do not hide what is wrong with the others."""
+    with pytest.raises(InputError) as caught:
+        parse_scenario(
+            BROKEN_TIMELINE,
+            "f.yaml",
+            lambda name: catalog.load(name).profile,
+            allow_commands=False,
+        )
+    found = caught.value.problems
+    expected = [
+        (f"f.yaml:{line}: {place}", what) for line, place, what in FOUND_IN_TIMELINE
+    ]
+    assert [problem.where for problem in found] == [where for where, _ in expected]
+    for problem, (_, what) in zip(found, expected, strict=True):
+        assert what in problem.what
+
+
+def test_a_name_may_be_in_what_cannot_be_read() -> None:
+    """Then nobody is told that it does not exist."""
+    text = (
+        "name: x\nlab: {}\ncohorts: [{name: a, count: 1}]\ntimeline:\n"
+        "  - {name: [b], at: 1, issue_ca: {}}\n"
+        "  - {after: b, swap_server_certificate: {certificate: c}}\n"
+        "  - {name: c, at: 1, issue_server_certificate: {lifetime: {}, cb: root}}\n"
+    )
+    places = [problem.where for problem in problems_of(text)]
+    assert places == [
+        "f.yaml:5: timeline[0].name",
+        "f.yaml:7: timeline[2].issue_server_certificate.lifetime",
+        "f.yaml:7: timeline[2].issue_server_certificate.cb",
+    ]
+
+
+ENTRY_KEYS = [
+    *["name", "at", "date", "after", "when", "delay", "issue_ca", "push_bundle"],
+    *["push_bundle.certificates", "push_bundle.waves", "push_bundle.to", "assert"],
+    *["run_command.argv", "run_command.replaces", "fault", "swap_ciphers", "lose_rtc"],
+]
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(
+    st.dictionaries(
+        st.tuples(st.integers(0, 1), st.sampled_from(ENTRY_KEYS)), values, max_size=4
+    )
+)
+def test_mutated_timelines_never_raise_anything_but_input_error(
+    changes: dict[tuple[int, str], Any],
+) -> None:
+    """Likewise for what is done while the fleet uploads."""
+    text = (
+        "name: x\nlab: {}\ncohorts: [{name: a, count: 1}]\ntimeline: "
+        "[{name: b, at: 1, issue_ca: {}}, {after: b, push_bundle: {certificates: [b]}}]"
+    )
+    overrides = [
+        f"timeline.{number}.{key}="
+        f"{yaml.safe_dump(value, default_flow_style=True, width=10_000).strip()}"
+        for (number, key), value in changes.items()
+    ]
+    try:
+        parse_scenario(text, "f.yaml", lambda n: catalog.load(n).profile, overrides)
+    except InputError as exc:
+        problems = exc.problems
+    else:
+        return
+    assert all(problem.where and problem.what for problem in problems)

@@ -122,3 +122,55 @@ def test_defaults_make_a_scenario_of_three_lines() -> None:
     assert scenario.lab is not None
     assert scenario.lab.fronts[0].security.value == "medium"
     assert scenario.cohorts[0].profile == "canedge2"
+
+
+@pytest.mark.parametrize(
+    ("threshold", "data"),
+    [
+        (
+            {"expression": "stranded == 0", "abort_on_fail": True, "reason": "why"},
+            {"expression": "stranded == 0", "reason": "why", "abort_on_fail": True},
+        ),
+        ({"expression": "stranded == 0", "abort_on_fail": False}, "stranded == 0"),
+        ({"expression": "unaccounted == 0"}, "unaccounted == 0"),
+    ],
+)
+def test_a_threshold_may_end_the_run(
+    threshold: dict[str, Any],
+    data: object,
+    validator: jsonschema.Draft202012Validator,
+) -> None:
+    """When its figure is known while the run goes on."""
+    scenario = Scenario.model_validate({**SMALLEST, "thresholds": [threshold]})
+    assert scenario.thresholds[0].abort_on_fail == threshold.get("abort_on_fail", False)
+    assert scenario.to_data()["thresholds"] == [data]
+    validator.validate(scenario.to_data())
+
+
+@pytest.mark.parametrize(
+    "expression", ["unaccounted == 0", 'stranded{cohort="a"} == 0', "tls.p99 < 1s"]
+)
+def test_what_only_the_records_know_cannot_end_the_run(expression: str) -> None:
+    """It says which figures can."""
+    threshold = {"expression": expression, "abort_on_fail": True}
+    with pytest.raises(ValueError, match=r"known during the run.*stranded"):
+        Scenario.model_validate({**SMALLEST, "thresholds": [threshold]})
+
+
+def test_the_timeline_can_be_set_from_the_command_line() -> None:
+    """By position and by name, like everything else."""
+    text = (
+        "name: x\nlab: {}\ncohorts: [{name: a, count: 1}]\n"
+        "timeline: [{name: ca, at: 1s, issue_ca: }]\n"
+    )
+    scenario = parse_scenario(
+        text,
+        "x.yaml",
+        lambda name: catalog.load(name).profile,
+        ["timeline.ca.at=3s", "timeline[0].issue_ca.key=p256", "shorten_by=2"],
+    )
+    entry = scenario.timeline[0]
+    assert entry.at == 3.0
+    assert entry.issue_ca is not None
+    assert entry.issue_ca.key == "p256"
+    assert scenario.shorten_by == 2

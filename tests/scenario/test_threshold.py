@@ -154,3 +154,41 @@ def test_foreign_text_never_raises_anything_but_value_error(text: str) -> None:
     except ValueError:
         return
     assert threshold.metric in METRICS
+
+
+def test_kind_and_cause_are_one_label() -> None:
+    """Both take a failure kind; a metric answers to either."""
+    by_kind = parse_threshold('handshake.failed{kind="tcp.refused"} == 1')
+    by_cause = parse_threshold('handshake.failed{cause="tcp.refused"} == 1')
+    assert by_kind.labels == by_cause.labels == (("cause", "tcp.refused"),)
+    failures = parse_threshold('failures{cause="tcp.refused"} == 1')
+    assert failures.labels == (("kind", "tcp.refused"),)
+    with pytest.raises(ValueError, match="given twice"):
+        parse_threshold('failures{kind="tcp.refused", cause="tcp.reset"} == 1')
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('recovered{cohort="a"} == 40', 40.0),
+        ("stranded_peak <= 3", 3.0),
+        ("time_to_detect < 1m", 60.0),
+        ("time_to_recover <= 90s", 90.0),
+        ("files.lost == 0", 0.0),
+        ("files.late < 10", 10.0),
+        ("bundle_share >= 99%", 0.99),
+    ],
+)
+def test_verdicts_of_rehearsals_can_be_asked_for(text: str, value: float) -> None:
+    """Single figures: counts, shares, and times with a unit."""
+    threshold = parse_threshold(text)
+    assert threshold.value == pytest.approx(value)
+    assert threshold.statistic == ""
+
+
+def test_run_times_are_durations() -> None:
+    """What shrinks with the scenario is a time."""
+    run_times = {name for name, metric in METRICS.items() if metric.is_run_time}
+    assert run_times == {"freshness", "time_to_detect", "time_to_recover"}
+    for name in run_times:
+        assert METRICS[name].unit is ThresholdUnit.DURATION

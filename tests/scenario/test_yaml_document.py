@@ -109,12 +109,19 @@ def test_an_alias_bomb_is_cheap() -> None:
         read_yaml("\n".join(lines), "f")
 
 
+NUMBER = re.compile(
+    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|0o[0-7]+|0x[0-9a-fA-F]+"
+)
+"""Numbers of YAML 1.2 (10.3.2). PyYAML writes 1.1 and leaves 08 and 1e3 unquoted."""
+
 plain = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(10**30), 10**30)
     | st.floats(allow_nan=False)
-    | st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"])),
+    | st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"])).filter(
+        lambda text: NUMBER.fullmatch(text) is None
+    ),
     lambda inner: st.lists(inner) | st.dictionaries(st.text("abcxyz<-"), inner),
     max_leaves=20,
 )
