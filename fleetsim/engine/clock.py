@@ -90,7 +90,9 @@ class Alarms:
     def _set(self, due_ns: int) -> None:
         self._unset()
         self._armed_ns = due_ns
-        delay_s = max(0, due_ns - self._now_ns()) / 1e9
+        # Whole milliseconds, rounded up: libuv counts in them, and a timer that fires
+        # early would be set again and again until its time has come.
+        delay_s = max(0, -((self._now_ns() - due_ns) // 1_000_000)) / 1e3
         self._handle = self._loop.call_later(delay_s, self._fire)
 
     def _unset(self) -> None:
