@@ -102,6 +102,13 @@ def _shortening(
 def _fronts(scenario: Scenario) -> Iterator[Finding]:
     if scenario.lab is None:
         return
+    store = scenario.lab.store
+    if store.folder is not None and not store.keep_bodies:
+        yield Finding(
+            ("lab", "store", "keep_bodies"),
+            "a folder keeps whole objects: leave folder out, or keep_bodies",
+            (("lab", "store", "folder"),),
+        )
     at: Loc = ("lab", "fronts")
     yield from _repeated("front", at, [front.name for front in scenario.lab.fronts])
     ports = [front.port for front in scenario.lab.fronts]

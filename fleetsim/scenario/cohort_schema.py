@@ -128,6 +128,8 @@ class TlsOverrides(Part):
     """The server certificate must name the endpoint."""
     check_ip: StrictBool | None = None
     """The certificate must name the address when the endpoint is an IP literal."""
+    check_key_usage: StrictBool | None = None
+    """Static RSA key exchange only with a certificate that allows keyEncipherment."""
     send_sni: StrictBool | None = None
     """Send SNI when the endpoint is a host name."""
     min_version: TlsVersion | None = None

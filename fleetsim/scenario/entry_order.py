@@ -89,14 +89,14 @@ class EntryOrder:
 
         In a cycle the entry itself is the last one.
         """
-        chain: list[int] = []
+        chain: dict[int, None] = {}  # in order, and quick to look into
         current: int | None = index
         while current is not None:
             after = self.entries[current].after
             current = None if after is None else self.by_name.get(after)
             if current is None or current in chain:
                 break
-            chain.append(current)
+            chain[current] = None
         return tuple(chain)
 
     @property

@@ -117,6 +117,7 @@ class _Tls(Part):
     send_sni: Stated[StrictBool]
     check_host: Stated[StrictBool]
     check_ip: Stated[StrictBool]
+    check_key_usage: Stated[StrictBool]
     resumption: Stated[StrictBool]
 
 
@@ -347,6 +348,7 @@ def _settings(model: _Profile) -> settings.DeviceProfile:
             send_sni=tls.send_sni.value,
             check_host=tls.check_host.value,
             check_ip=tls.check_ip.value,
+            check_key_usage=tls.check_key_usage.value,
             resumption=tls.resumption.value,
         ),
         deadlines=settings.Deadlines(

@@ -1,7 +1,7 @@
 """Timeline schema: what the operator does while the fleet uploads, action by action.
 
-An entry has one trigger (``at``, ``after`` or ``when``) and exactly one action, whose
-key says what is done::
+An entry has one trigger (``at``, ``date``, ``after`` or ``when``) and exactly one action,
+whose key says what is done::
 
     - {name: new_root, at: 5s, issue_ca: {}}
     - {after: new_root, push_bundle: {certificates: [root, new_root], waves: {share: 10%, every: 30s}}}
@@ -10,6 +10,8 @@ key says what is done::
 Certificates and authorities are named by the entry that makes them. ``root`` is the
 lab's first root, ``intermediate`` its first server CA, ``devices`` its device CA, and
 the front's own name is its first certificate.
+
+Long because it is a vocabulary: whoever writes a timeline finds every word here.
 """
 
 from enum import StrEnum, unique
