@@ -163,6 +163,8 @@ class TlsRules:
         send_sni: Send SNI when the endpoint is a host name (RFC 6066 3).
         check_host: The certificate must name the endpoint (RFC 9525).
         check_ip: Check the address when the endpoint is an IP literal.
+        check_key_usage: Static RSA key exchange only with a leaf whose key usage
+            allows keyEncipherment (RFC 5246 7.4.2).
         resumption: Offer the last session again.
     """
 
@@ -173,6 +175,7 @@ class TlsRules:
     send_sni: bool = True
     check_host: bool = True
     check_ip: bool = True
+    check_key_usage: bool = True
     resumption: bool = False
 
 

@@ -36,6 +36,7 @@ from fleetsim.core.trust_bundle import TrustBundle
 from fleetsim.exceptions import InputError, Problem
 from fleetsim.transport import openssl_names as openssl
 from fleetsim.transport.base import ClientIdentity
+from fleetsim.transport.key_usage import key_usage_failure
 from fleetsim.transport.tls_server import (
     PrivateKey,
     ServerCertificate,
@@ -122,6 +123,8 @@ class ClientContexts:
     ) -> SSL.Connection:
         """Make the client side of one connection, on memory BIOs.
 
+        Its application data is what the pump asks for a last verdict.
+
         Args:
             group: Cipher suites to offer.
             bundle: Trust anchors; an empty bundle trusts nobody.
@@ -143,6 +146,8 @@ class ClientContexts:
         connection.set_connect_state()
         _expect_peer(connection, rules, host)
         openssl.set_verify_time(connection, verify_unix_s)
+        if rules.check_key_usage:
+            connection.set_app_data(key_usage_failure)
         if identity is not None:
             self._present(connection, identity)
         if session is not None:

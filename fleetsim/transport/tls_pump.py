@@ -11,6 +11,8 @@ peer's close_notify, or *failed* for good at any time. Rules:
 * After every call, send what ``take`` returns. It is empty most of the time; after a
   failure it holds the alert that tells the peer why.
 * A client starts with ``handshake``; a server may just wait for ``receive``.
+* A connection may carry, as its application data, a function that has the last word on
+  a complete handshake: ``connection -> Failure | None``.
 * A failed pump ignores further input and output. ``failure`` never changes again.
 * In TLS 1.3 a client is open before the server has judged its certificate: the alert
   then is a failure of an open pump, on the first ``receive`` (RFC 8446 4.4.2.4).
@@ -107,7 +109,11 @@ class TlsPump:
         err_clear_error()
         result = ssl_do_handshake(self._ssl)
         if result == 1:
-            self.is_open = True
+            judge = self.connection.get_app_data()
+            self.failure = None if judge is None else judge(self.connection)
+            self.is_open = self.failure is None
+            if not self.is_open:
+                ssl_shutdown(self._ssl)
         else:
             self._stopped(result)
         return self.is_open

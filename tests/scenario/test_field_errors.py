@@ -79,8 +79,8 @@ def cohort(**given: Any) -> dict[str, Any]:
             cohort(overrides={"tls": {"chek_host": True}}),
             (
                 "cohorts[0].overrides.tls.chek_host: unknown key (did you mean "
-                "'check_host'?); known are check_host, check_ip, max_version, min_version, "
-                "resumption, security_level, send_sni"
+                "'check_host'?); known are check_host, check_ip, check_key_usage, max_version, "
+                "min_version, resumption, security_level, send_sni"
             ),
         ),
         (

@@ -53,6 +53,7 @@ PROFILE: dict[str, Any] = {
         "send_sni": _stated(value=False),
         "check_host": _stated(value=True),
         "check_ip": _stated(value=False),
+        "check_key_usage": _stated(value=False),
         "resumption": _stated(value=True),
     },
     "deadlines": {
@@ -145,7 +146,7 @@ def test_every_figure_is_listed() -> None:
         source="a test",
     )
     paths = [figure.path for figure in figures]
-    assert len(paths) == len(set(paths)) == 49
+    assert len(paths) == len(set(paths)) == 50
     assert paths[-1] == "split_size"
 
 
