@@ -30,9 +30,6 @@ idle kept connection at a swap    closed                 kept when only certific
 upload under way at a swap        finishes, connection   finishes; connection stays in
                                   closes                 the first case, else closes
 ``Expect: 100-continue``          answered by nginx      passed to the S3 endpoint
-chain sent with the leaf alone    completed from the     as configured
-                                  client CAs if they
-                                  hold its issuer
 no SNI, two key types             chosen by suite        first certificate only
 handshake log                     failures, and those    the same
                                   followed by a request

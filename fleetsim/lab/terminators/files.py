@@ -26,6 +26,20 @@ CLIENT_CA: Final = "client-ca.pem"
 CRL: Final = "crl.pem"
 DH: Final = "dh.pem"
 
+OPENSSL: Final = "openssl.cnf"
+"""OpenSSL's configuration for the programs, instead of the machine's."""
+OPENSSL_CONTENT: Final = b"""\
+openssl_conf = all
+[all]
+ssl_conf = contexts
+[contexts]
+system_default = every
+[every]
+CipherString = DEFAULT:@SECLEVEL=0
+"""
+"""Level 0 until the cipher list is read: HAProxy loads keys and DHE parameters before
+its list, and OpenSSL refuses weak ones at once. Every list then names a level."""
+
 _WORD: Final = re.compile(r"[A-Za-z0-9@!+:,=_.*-]+")
 
 
@@ -115,6 +129,9 @@ def ciphers(tls: ServerTls) -> str:
     if not tls.dh_bits:
         # HAProxy has parameters of its own, so their lack alone switches nothing off.
         text += ":!kDHE"
+    if "@SECLEVEL" not in text:
+        # What the built-in front does then; the program's own default is 0 (OPENSSL).
+        text += ":@SECLEVEL=2"
     return word("cipher_list", text)
 
 

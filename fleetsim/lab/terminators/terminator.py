@@ -115,6 +115,7 @@ class Terminator:
         # A lab that was killed leaves its folder behind; another one starts anew.
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(mode=0o700, parents=True)
+        write_new(self._folder / files.OPENSSL, files.OPENSSL_CONTENT)
         self._upstream = await self._loop.create_unix_server(
             self._make_handler, str(self._folder / UPSTREAM), backlog=4096
         )
@@ -338,7 +339,7 @@ def _executable(name: str) -> str:
 def _environment() -> dict[str, str]:
     """No settings of the machine's administrator, no secrets of the user."""
     kept = {name: os.environ[name] for name in ("TZ",) if name in os.environ}
-    return {**kept, "PATH": _PLACES, "LC_ALL": "C", "OPENSSL_CONF": "/dev/null"}
+    return {**kept, "PATH": _PLACES, "LC_ALL": "C", "OPENSSL_CONF": files.OPENSSL}
 
 
 def _is_listening(path: str) -> bool:
