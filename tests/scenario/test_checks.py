@@ -39,6 +39,13 @@ RULES: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
         "another front is named 'm'",
     ),
     (
+        "store without bodies",
+        {"lab": {"store": {"folder": "x", "keep_bodies": False}}},
+        {},
+        "lab.store.keep_bodies",
+        "a folder keeps whole objects",
+    ),
+    (
         "reserved front",
         {"lab": {"fronts": [{"name": "fleetsim-x"}]}},
         {},
