@@ -458,6 +458,7 @@ class Device:
 
     def _connected(self, _event: Connected, _now_ns: int) -> Command:
         self._is_open = True
+        self.is_climbing = False
         self.group_in_use = self.position
         policy = self.settings.profile.fallback
         self.position = cipher_groups.after_success(self.position, policy)

@@ -346,7 +346,6 @@ class Driver:
         if self.device.has_network:
             self.channel.connect(command)
         else:
-            self.channel.measures = Measures()
             self.on_connect_failed(_UNREACHABLE)
 
     def _send_reused(self, command: Send) -> None:

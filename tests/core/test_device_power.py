@@ -1,5 +1,7 @@
 """Conversations about power and clocks: sleeping, waking, skewed and flat clocks."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -249,6 +251,26 @@ def test_set_clock_in_a_calendar() -> None:
     clock = RunClock(EPOCH_S * S, 3600.0)
     assert clock.unix_s(2 * S) == EPOCH_S + 7200
     assert clock.unix_s(0, -1.0) == EPOCH_S - 1
+
+
+def test_a_calendar_reaches_everything_with_a_time_in_it() -> None:
+    """Verification, key, signature and metadata follow the scaled date, skew included."""
+    settings = replace(make_settings(), clock=RunClock(EPOCH_S * S, 86400.0))
+    talk = awake_at(make_device(settings, skew_s=3600.0), 11)
+    now_s = EPOCH_S + 11 * 86400 + 3600
+    (
+        talk
+        >> WaitOver()
+        << connect(
+            verify_unix_s=now_s, key=f"AABBCCDD/00000001/00000001-{now_s:08X}.MF4"
+        )
+    )
+    talk >> SUITE << send()
+    assert isinstance(talk.command, Send)
+    head = talk.command.head.decode().lower()
+    assert "x-amz-date: 20270126t090000z" in head
+    assert "/20270126/us-east-1/s3/aws4_request" in head
+    assert "x-amz-meta-timestamp: 20270125t090000z" in head, "closed at 10 s"
 
 
 def test_a_clock_has_32_bits() -> None:

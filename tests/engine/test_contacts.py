@@ -9,11 +9,12 @@ from fleetsim.core.events import (
     RequestFailed,
     ResponseReceived,
 )
-from fleetsim.core.settings import CardRules
+from fleetsim.core.settings import CardRules, FallbackPolicy, GroupMemory
 from fleetsim.engine.contacts import SWEPT_AT_ONCE, ContactBook
 from fleetsim.scenario.condition import FIGURES
 from fleetsim.transport.scripted import Answer
 from tests.core.conversation import (
+    LADDER,
     NO_SHARED_CIPHER,
     RESET,
     S,
@@ -98,6 +99,26 @@ def test_one_broken_try_is_no_loss_of_contact() -> None:
     fleet.run_until(60 * S)
     assert history.states == ["unreached", "connected", "degraded"]
     assert fleet.book.failed_attempts == 3
+
+
+def test_requests_that_fail_after_a_climb_are_tries() -> None:
+    """A handshake that needed a later group does not hide the failed request after it."""
+    fleet = VirtualFleet()
+
+    def grudging(command: Connect | Send) -> tuple[Answer, int]:
+        if isinstance(command, Send) and fleet.now_ns() > 15 * S:
+            return RequestFailed(RESET), 5 * MS
+        if isinstance(command, Connect) and command.group == LADDER.groups[0]:
+            return ConnectFailed(NO_SHARED_CIPHER), 5 * MS
+        return obliging(command)
+
+    settings = make_settings(fallback=FallbackPolicy(memory=GroupMemory.CONNECTION))
+    driver = fleet.add(make_device(settings), grudging)
+    driver.start_due(0)
+    fleet.run_until(29 * S)
+    assert driver.contact.failed_tries == 2
+    fleet.run_until(35 * S)
+    assert driver.contact.state is ContactState.FAILING
 
 
 def test_silence_is_noticed_by_the_sweep() -> None:
