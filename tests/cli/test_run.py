@@ -1,0 +1,122 @@
+"""``fleetsim run``: options reach the runner, verdicts become exit codes."""
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from fleetsim.cli import run
+from fleetsim.cli.app import app
+from fleetsim.cli.progress import Progressing
+from fleetsim.recording.run_folder import RunOutcome
+from fleetsim.report.summary import write_summary
+from fleetsim.runner.run import RunOptions, Watcher
+from fleetsim.scenario.plan import Plan
+from tests.recording.records import record
+from tests.report.runs import make_run
+
+
+@dataclass
+class Runner:
+    """Stands in for the runner: remembers what it was asked, gives a finished run."""
+
+    folder: Path
+    summary: dict[str, Any]
+    calls: list[tuple[Plan, RunOptions, Watcher]] = field(default_factory=list)
+
+    async def __call__(
+        self, plan: Plan, options: RunOptions, watcher: Watcher
+    ) -> tuple[Path, dict[str, Any]]:
+        """Run."""
+        self.calls.append((plan, options, watcher))
+        return self.folder, self.summary
+
+
+@pytest.fixture
+def runner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Runner]]:
+    """Let the command meet a runner whose run has ended in some way."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def make(**how: Any) -> Runner:
+        folder = make_run(tmp_path, [record()], **how)
+        made = Runner(folder, write_summary(folder))
+        monkeypatch.setattr(run, "run_plan", made)
+        return made
+
+    yield make
+    signal.signal(signal.SIGTERM, before)
+
+
+def fleetsim(*arguments: str, **environment: str) -> Result:
+    """Run the quickstart."""
+    return CliRunner().invoke(app, ["run", "quickstart", *arguments], env=environment)
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "word"),
+    [
+        pytest.param({}, 0, "PASSED", id="passed"),
+        pytest.param({"thresholds": ("unclassified == 5",)}, 99, "FAILED", id="threshold"),
+        pytest.param(
+            {"outcome": RunOutcome.INTERRUPTED}, 130, "INTERRUPTED", id="interrupted"
+        ),
+    ],
+)
+def test_verdicts_are_exit_codes(
+    runner: Callable[..., Runner], how: dict[str, Any], code: int, word: str
+) -> None:
+    """0 passed, 99 a threshold failed, 130 interrupted; the folder is named last."""
+    made = runner(**how)
+    result = fleetsim()
+    assert result.exit_code == code
+    assert result.stdout.startswith(word)
+    assert str(made.folder) in result.stdout.splitlines()[-1]
+
+
+def test_json_is_the_summary_alone(runner: Callable[..., Runner]) -> None:
+    """Standard output is one JSON object."""
+    made = runner()
+    assert json.loads(fleetsim("--json").stdout) == made.summary
+
+
+def test_options_reach_the_runner(
+    runner: Callable[..., Runner], tmp_path: Path
+) -> None:
+    """Every option arrives, and changed values are in plan and manifest alike."""
+    made = runner()
+    result = fleetsim(
+        *("--set", "cohorts[ordinary].count=3", "--seed", "9", "--pin", "-q"),
+        *("--source-address", "127.0.0.2", "--source-address", "127.0.0.3"),
+        *("--create-bucket", "--no-truth-check", "--results", str(tmp_path)),
+    )
+    assert result.exit_code == 0
+    ((plan, options, watcher),) = made.calls
+    assert plan.seed == 9
+    assert sum(device.cohort == 0 for device in plan.devices) == 3
+    assert options.scenario["cohorts"][0]["count"] == 3
+    assert options.source_addresses == ("127.0.0.2", "127.0.0.3")
+    assert options.pin
+    assert options.create_bucket
+    assert not options.check_truth
+    assert options.results == tmp_path
+    assert type(watcher) is Watcher, "quiet"
+
+
+def test_options_come_from_the_environment(
+    runner: Callable[..., Runner], tmp_path: Path
+) -> None:
+    """FLEETSIM_* stand for options, for CI."""
+    made = runner()
+    fleetsim(
+        FLEETSIM_SEED="12", FLEETSIM_TRUTH_CHECK="0", FLEETSIM_RESULTS=str(tmp_path)
+    )
+    ((plan, options, watcher),) = made.calls
+    assert (plan.seed, options.check_truth, options.results) == (12, False, tmp_path)
+    assert isinstance(watcher, Progressing)
