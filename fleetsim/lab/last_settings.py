@@ -22,6 +22,9 @@ def after_command(
         arguments: Its arguments, as they were sent.
     """
     match command:
+        case "start_clock" if settings.clock is not None:
+            clock = settings.clock.model_copy(update=dict(arguments))
+            return settings.model_copy(update={"clock": clock})
         case "swap_front":
             tls = TlsSettings.model_validate(arguments["tls"])
             return settings.model_copy(

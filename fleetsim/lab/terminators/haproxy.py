@@ -97,7 +97,7 @@ class Haproxy:
                         f"set ssl {kind} {path} <<\n{payload}\n\n",
                         f"commit ssl {kind} {path}\n",
                     ),
-                    expected=("Transaction created", "Transaction updated", "Success"),
+                    expected=("transaction created", "transaction updated", "success"),
                     abort=f"abort ssl {kind} {path}\n",
                 )
             )
