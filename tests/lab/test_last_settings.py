@@ -52,6 +52,20 @@ def test_credentials_are_remembered() -> None:
     assert [each.access_key for each in left.credentials] == ["A"]
 
 
+def test_calendar_goes_on() -> None:
+    """A lab that is started again is at the date its calendar has reached."""
+    settings = parse_settings(
+        LabSettings,
+        {
+            "fronts": [{"name": "plain", "scheme": "http"}],
+            "clock": {"epoch_unix_s": 10, "scale": 5},
+        },
+    )
+    after = after_command(settings, "start_clock", {"origin_monotonic_ns": 7})
+    assert after.clock is not None
+    assert (after.clock.epoch_unix_s, after.clock.origin_monotonic_ns) == (10, 7)
+
+
 @pytest.mark.parametrize("command", ["stats", "outage", "reload", "stop"])
 def test_other_commands_leave_no_trace(command: str) -> None:
     """What is not a setting dies with the lab."""
