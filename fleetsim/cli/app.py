@@ -12,6 +12,7 @@ from fleetsim import __version__
 from fleetsim.cli import pki
 from fleetsim.cli.check import check_command
 from fleetsim.cli.errors import Commands, flush_output
+from fleetsim.cli.forecast import forecast_command
 from fleetsim.cli.init import init_command
 from fleetsim.cli.lab import lab_command
 from fleetsim.cli.profiles import profiles_command
@@ -52,6 +53,7 @@ def _options(
 
 app.command("run")(run_command)
 app.command("check")(check_command)
+app.command("forecast")(forecast_command)
 app.command("report")(report_command)
 app.command("lab")(lab_command)
 app.add_typer(pki.app, name="pki")

@@ -1,9 +1,10 @@
 """Fingerprints: when two handshakes must come out alike, so that one is enough.
 
 A handshake depends on what both sides are configured with, and on the two clocks only
-by which certificates and lists are valid: between two dates nothing changes. OpenSSL
-counts notBefore and lastUpdate as valid, notAfter and nextUpdate as over
-(``X509_cmp_time``), so every date begins a new interval.
+by which certificates and lists are valid: between two dates nothing changes. RFC 5280
+4.1.2.5 counts the second notAfter as valid, and so does OpenSSL 4; OpenSSL 3 and older
+do not. Here both that second and the one after it begin a new interval, so that either
+is right; the same holds for nextUpdate of a revocation list (5.1.2.5).
 
 Client certificates of one issuer that differ in nothing but subject, serial number and
 key value are alike to a server, unless a revocation list names one: the chain is built
@@ -13,6 +14,7 @@ by issuer, and the key proves itself in every handshake.
 import hashlib
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Final
 
 from cryptography import x509
@@ -27,16 +29,17 @@ _OF_THE_HOLDER: Final = (x509.SubjectKeyIdentifier, x509.SubjectAlternativeName)
 
 
 def dates_of(certificates: Iterable[x509.Certificate]) -> tuple[int, ...]:
-    """Every date at which one of them becomes valid or expires, sorted, unix seconds."""
-    return tuple(
-        sorted(
-            {
-                int(moment.timestamp())
-                for one in certificates
-                for moment in (one.not_valid_before_utc, one.not_valid_after_utc)
-            }
-        )
-    )
+    """Every second at which one of them may become valid or expire, sorted, unix."""
+    dates: set[int] = set()
+    for one in certificates:
+        dates.add(int(one.not_valid_before_utc.timestamp()))
+        dates.update(_ends(one.not_valid_after_utc))
+    return tuple(sorted(dates))
+
+
+def _ends(last: datetime) -> tuple[int, int]:
+    second = int(last.timestamp())
+    return second, second + 1
 
 
 def server_dates(server: ServerTls, identity: ClientIdentity) -> tuple[int, ...]:
@@ -45,7 +48,7 @@ def server_dates(server: ServerTls, identity: ClientIdentity) -> tuple[int, ...]
     for crl in server.crls:
         dates.add(int(crl.last_update_utc.timestamp()))
         if crl.next_update_utc is not None:
-            dates.add(int(crl.next_update_utc.timestamp()))
+            dates.update(_ends(crl.next_update_utc))
     return tuple(sorted(dates))
 
 
@@ -55,9 +58,9 @@ def interval_of(dates: Sequence[int], unix_s: int) -> int:
 
 
 def is_valid_at(certificate: x509.Certificate, unix_s: int) -> bool:
-    """Whether OpenSSL calls a certificate valid at a moment."""
+    """Whether a certificate is valid at a moment, both of its ends included."""
     first = certificate.not_valid_before_utc.timestamp()
-    return first <= unix_s < certificate.not_valid_after_utc.timestamp()
+    return first <= unix_s <= certificate.not_valid_after_utc.timestamp()
 
 
 def fingerprint_of(server: ServerTls) -> str:

@@ -42,7 +42,13 @@ from fleetsim.forecast.fingerprints import (
     interval_of,
     server_dates,
 )
-from fleetsim.forecast.handshakes import ClientSide, GroupReach, Reach, try_group
+from fleetsim.forecast.handshakes import (
+    ClientSide,
+    GroupReach,
+    Reach,
+    certificate_verdict,
+    try_group,
+)
 from fleetsim.forecast.renewal import (
     StandIn,
     StandIns,
@@ -208,6 +214,50 @@ class Prover:
             self.handshakes += len(reach.groups)
             self._reaches.put(key, reach)
         return reach
+
+    def reach_chain(
+        self, side: ClientSide, chain: tuple[x509.Certificate, ...], base: ServerTls
+    ) -> Reach:
+        """Try every group of a device on a server whose private key is not here.
+
+        What a group and the server agree on is found out with a stand-in of the same
+        kind of key (:mod:`fleetsim.forecast.renewal`), what the device makes of the
+        chain with the chain itself. A server with client certificates is out of scope.
+
+        Args:
+            side: The device.
+            chain: As the server sends it, leaf first; length >= 1.
+            base: How it speaks TLS; its certificates do not matter.
+
+        Raises:
+            InputError: The server's settings, a group or the host cannot be used.
+        """
+        if side.bundle.is_empty:
+            return self.reach(side, base, side.unix_s)
+        try:
+            made = self._stand_ins.certificate(chain[0], side.host)
+        except ValueError as exc:
+            failure = Failure(Kind.TLS_NO_SHARED_CIPHER, Phase.TLS, str(exc))
+            return Reach(
+                tuple(GroupReach(group=g.name, failure=failure) for g in side.groups)
+            )
+        agreed = self.reach(
+            replace(side, bundle=made.bundle),
+            replace(base, certificates=(made.certificate,)),
+            side.unix_s,
+        )
+        self.handshakes += 1
+        verdict = certificate_verdict(self._contexts, side, chain)
+        if verdict is None:
+            return agreed
+        return Reach(
+            tuple(
+                each
+                if each.failure is not None
+                else GroupReach(group=each.group, failure=verdict)
+                for each in agreed.groups
+            )
+        )
 
     def _key(
         self, side: ClientSide, server: ServerTls, server_unix_s: int

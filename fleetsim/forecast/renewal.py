@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from fleetsim.core.trust_bundle import TrustBundle
+from fleetsim.forecast.cache import Cache
 from fleetsim.forecast.fingerprints import is_revoked, is_signed_by, is_valid_at
 from fleetsim.transport.tls_server import PrivateKey, ServerCertificate, ServerTls
 
@@ -125,6 +126,9 @@ class StandIns:
         self._rsa_key: rsa.RSAPrivateKey | None = None
         self._certificate: x509.Certificate | None = None
         self._keys: dict[str, PrivateKey] = {}
+        self._certificates: Cache[tuple[x509.Certificate, str], StandInCertificate] = (
+            Cache(64)
+        )
 
     def server(self, base: ServerTls, host: str) -> StandIn:
         """Renew every certificate of a server.
@@ -150,12 +154,16 @@ class StandIns:
         Raises:
             ValueError: Its kind of key cannot be made.
         """
-        root = self._root()
-        key = self._key_like(leaf)
-        chain = (self._renewed(leaf, key, root, host),)
-        return StandInCertificate(
-            ServerCertificate(chain=chain, key=key), TrustBundle.of((root,))
-        )
+        made = self._certificates.get((leaf, host))
+        if made is None:
+            root = self._root()
+            key = self._key_like(leaf)
+            chain = (self._renewed(leaf, key, root, host),)
+            made = StandInCertificate(
+                ServerCertificate(chain=chain, key=key), TrustBundle.of((root,))
+            )
+            self._certificates.put((leaf, host), made)
+        return made
 
     def _renewed(
         self, leaf: x509.Certificate, key: PrivateKey, root: x509.Certificate, host: str

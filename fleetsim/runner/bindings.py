@@ -12,13 +12,18 @@ from fleetsim.core.device_settings import DeviceSettings, RunClock
 from fleetsim.core.payload import PayloadBlock
 from fleetsim.core.settings import Credentials, Endpoint, Security
 from fleetsim.core.sigv4 import Signer
-from fleetsim.core.trust_bundle import EMPTY_BUNDLE, Refusal, TrustBundle, load_bundle
+from fleetsim.core.trust_bundle import (
+    EMPTY_BUNDLE,
+    BundleOutcome,
+    Refusal,
+    load_bundle,
+)
 from fleetsim.engine.fleet import CohortBinding
 from fleetsim.exceptions import InputError, Problem
 from fleetsim.pki.authority import Authority
 from fleetsim.pki.bundle import encode_bundle
 from fleetsim.pki.certificates import Validity
-from fleetsim.pki.identities import issue_devices
+from fleetsim.pki.identities import DeviceIdentity, issue_devices
 from fleetsim.pki.keys import KeyType
 from fleetsim.runner.lab_setup import CLOCK_SLACK, LabKit
 from fleetsim.scenario.plan import CohortPlan, DevicePlan, Plan
@@ -64,6 +69,7 @@ def bind(
     authorities: Mapping[str, Authority],
     base_folder: Path,
     now: datetime,
+    issued: Mapping[str, Mapping[str, DeviceIdentity]] | None = None,
 ) -> tuple[list[CohortBinding], list[RefusedBundle]]:
     """Resolve every cohort.
 
@@ -74,6 +80,7 @@ def bind(
         authorities: Device authority of each PKI folder that cohorts name.
         base_folder: Folder that relative paths of the scenario refer to.
         now: Present time, aware: run time 0.
+        issued: Identities that devices already have, by PKI folder and device id.
 
     Returns:
         Bindings by cohort index, and the bundles that the devices refused at the
@@ -102,13 +109,13 @@ def bind(
             payload=payload,
             load_end_ns=plan.duration_ns,
         )
-        bundle, refusals = _bundle(cohort, kit, base_folder)
-        if refusals:
-            refused.append(RefusedBundle(cohort=cohort.name, refusals=refusals))
+        loaded = starting_bundle(cohort, kit, base_folder)
+        if loaded.refusals:
+            refused.append(RefusedBundle(cohort=cohort.name, refusals=loaded.refusals))
         bindings.append(
             CohortBinding(
                 settings=settings,
-                bundle=bundle,
+                bundle=loaded.bundle,
                 identity=_identities(
                     cohort,
                     (
@@ -119,6 +126,7 @@ def bind(
                     kit=kit,
                     authorities=authorities,
                     now=now,
+                    issued=(issued or {}).get(cohort.client_pki, {}),
                 ),
             )
         )
@@ -139,10 +147,14 @@ def _check_groups(plan: Plan) -> None:
         raise InputError(problems)
 
 
-def _bundle(
+def starting_bundle(
     cohort: CohortPlan, kit: LabKit | None, base_folder: Path
-) -> tuple[TrustBundle, tuple[Refusal, ...]]:
-    """Load the bundle as the device does: from the bytes of a file."""
+) -> BundleOutcome:
+    """Load the bundle of a cohort as its devices do: from the bytes of a file.
+
+    Raises:
+        InputError: The file cannot be read, or there is no lab to trust.
+    """
     match cohort.trust:
         case EmptyTrust():
             data = b""
@@ -158,8 +170,7 @@ def _bundle(
             data = encode_bundle([kit.anchor(cohort.trust.anchor, cohort.front)])
         case _:
             assert_never(cohort.trust)
-    outcome = load_bundle(data, cohort.profile.bundle, EMPTY_BUNDLE)
-    return outcome.bundle, outcome.refusals
+    return load_bundle(data, cohort.profile.bundle, EMPTY_BUNDLE)
 
 
 def _read(path: Path, max_bytes: int) -> bytes:
@@ -178,6 +189,7 @@ def _identities(
     kit: LabKit | None,
     authorities: Mapping[str, Authority],
     now: datetime,
+    issued: Mapping[str, DeviceIdentity],
 ) -> Callable[[DevicePlan], ClientIdentity | None]:
     if cohort.security is not Security.HIGH:
         return lambda _device: None
@@ -191,14 +203,19 @@ def _identities(
                 "security high against a real target needs a PKI folder",
             )
         )
+    mine = [device.device_id for device in devices]
+    found = [issued[each] for each in mine if each in issued]
+    missing = [each for each in mine if each not in issued]
+    if missing:
+        found += issue_devices(
+            authority,
+            missing,
+            validity=Validity(now - CLOCK_SLACK, now + DEVICE_LIFETIME),
+            key_type=KeyType(cohort.client_key),
+            unique_keys=cohort.unique_keys,
+        )
     identities: dict[str, ClientIdentity] = {}
-    for made in issue_devices(
-        authority,
-        [device.device_id for device in devices],
-        validity=Validity(now - CLOCK_SLACK, now + DEVICE_LIFETIME),
-        key_type=KeyType(cohort.client_key),
-        unique_keys=cohort.unique_keys,
-    ):
+    for made in found:
         if not isinstance(made.key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
             raise TypeError("a device key is RSA or EC")
         identities[made.device_id] = ClientIdentity(
