@@ -302,6 +302,14 @@ def test_asleep_and_awake() -> None:
     assert contact.examined(RULES, 1002 * S) is None
 
 
+def test_nothing_wakes_a_sleeper_but_power() -> None:
+    """What ends after the power is gone says nothing any more."""
+    contact = failing()
+    contact.powered_off(20 * S)
+    assert succeed(contact, 21) is None
+    assert contact.state is ContactState.ASLEEP
+
+
 @pytest.mark.parametrize(
     ("failure", "counts"),
     [

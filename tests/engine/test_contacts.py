@@ -9,7 +9,12 @@ from fleetsim.core.events import (
     RequestFailed,
     ResponseReceived,
 )
-from fleetsim.core.settings import CardRules, FallbackPolicy, GroupMemory
+from fleetsim.core.settings import (
+    CardRules,
+    FallbackPolicy,
+    GroupMemory,
+    RetryPolicy,
+)
 from fleetsim.engine.contacts import SWEPT_AT_ONCE, ContactBook
 from fleetsim.scenario.condition import FIGURES
 from fleetsim.transport.scripted import Answer
@@ -121,8 +126,8 @@ def test_requests_that_fail_after_a_climb_are_tries() -> None:
     assert driver.contact.state is ContactState.FAILING
 
 
-def test_silence_is_noticed_by_the_sweep() -> None:
-    """With long waits between tries the sweep, once a second, notices the silence."""
+def test_silence_is_noticed_at_the_end_of_a_long_try() -> None:
+    """A try that took so long that three periods went by is noticed when it fails."""
     history = History()
     fleet = VirtualFleet(states=history)
     settings = make_settings(period_s=10, duration_s=1000)
@@ -133,12 +138,55 @@ def test_silence_is_noticed_by_the_sweep() -> None:
         return obliging(command)
 
     fleet.add(make_device(settings), broken).start_due(0)
-    fleet.sweep_every_second(200 * S)
     fleet.run_until(100 * S)
     failing = next(c for c in history.changes if c.now is ContactState.FAILING)
     assert failing.reason == "no success for 3 contact periods of 10 s"
     # The last success was at 10.05 s, the first failed try ended at 45.02 s.
-    assert 45 * S < failing.at_ns <= 46 * S
+    assert failing.at_ns == 45 * S + 20 * MS
+
+
+def test_silence_is_noticed_by_the_sweep() -> None:
+    """With long waits between tries the sweep, once a second, notices the silence."""
+    history = History()
+    fleet = VirtualFleet(states=history)
+    patient = RetryPolicy(first_s=5.0, factor=20.0)
+
+    def broken(command: Connect | Send) -> tuple[Answer, int]:
+        if fleet.now_ns() > 15 * S:
+            return ConnectFailed(NO_SHARED_CIPHER), 5 * MS
+        return obliging(command)
+
+    driver = fleet.add(make_device(make_settings(retry=patient)), broken)
+    driver.start_due(0)
+    fleet.sweep_every_second(60 * S)
+    fleet.run_until(60 * S)
+    assert driver.contact.failed_tries == 2, "at 20 s and 25 s, the next at 125 s"
+    # The last success was at 10.05 s; looks are at whole seconds.
+    assert [(c.now.value, c.at_ns) for c in history.changes[2:]] == [
+        ("failing", 41 * S)
+    ]
+
+
+def test_who_comes_back_during_a_sweep_is_left_alone() -> None:
+    """A sweep that lets others work does not examine a device that they mended."""
+    fleet = VirtualFleet()
+    is_broken = True
+
+    def broken(command: Connect | Send) -> tuple[Answer, int]:
+        if is_broken:
+            return ConnectFailed(NO_SHARED_CIPHER), 5 * MS
+        return obliging(command)
+
+    drivers = [fleet.add(make_device(), broken) for _ in range(SWEPT_AT_ONCE + 5)]
+    for driver in drivers:
+        driver.start_due(0)
+    fleet.run_until(40 * S)
+    asked: list[object] = []
+    for _ in fleet.book.sweep(asked.append):
+        is_broken = False
+        fleet.run_until(60 * S)
+    assert len(asked) == SWEPT_AT_ONCE
+    assert fleet.book.total()["connected"] == len(drivers)
 
 
 def test_a_sweep_asks_for_proofs_of_devices_in_trouble_only() -> None:

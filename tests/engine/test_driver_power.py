@@ -30,7 +30,9 @@ def test_power_off_cuts_the_attempt_and_nothing_follows() -> None:
     assert driver.power_off()
     assert not driver.power_off()
     assert (driver.is_asleep, driver.is_on) == (True, False)
+    driver.set_network(is_up=False)
     fleet.run_until(55 * S)
+    driver.set_network(is_up=True)
     assert [r.kind for r in fleet.records] == ["device.power_cycle"]
     assert fleet.limiter.taken == 0
     assert driver.power_on()
