@@ -12,12 +12,7 @@ from fleetsim.core.device_settings import DeviceSettings, RunClock
 from fleetsim.core.payload import PayloadBlock
 from fleetsim.core.settings import Credentials, Endpoint, Security
 from fleetsim.core.sigv4 import Signer
-from fleetsim.core.trust_bundle import (
-    EMPTY_BUNDLE,
-    BundleOutcome,
-    Refusal,
-    load_bundle,
-)
+from fleetsim.core.trust_bundle import EMPTY_BUNDLE, Refusal, TrustBundle, load_bundle
 from fleetsim.engine.fleet import CohortBinding
 from fleetsim.exceptions import InputError, Problem
 from fleetsim.pki.authority import Authority
@@ -109,13 +104,13 @@ def bind(
             payload=payload,
             load_end_ns=plan.duration_ns,
         )
-        loaded = starting_bundle(cohort, kit, base_folder)
-        if loaded.refusals:
-            refused.append(RefusedBundle(cohort=cohort.name, refusals=loaded.refusals))
+        bundle, refusals = _bundle(cohort, kit, base_folder)
+        if refusals:
+            refused.append(RefusedBundle(cohort=cohort.name, refusals=refusals))
         bindings.append(
             CohortBinding(
                 settings=settings,
-                bundle=loaded.bundle,
+                bundle=bundle,
                 identity=_identities(
                     cohort,
                     (
@@ -147,14 +142,10 @@ def _check_groups(plan: Plan) -> None:
         raise InputError(problems)
 
 
-def starting_bundle(
+def _bundle(
     cohort: CohortPlan, kit: LabKit | None, base_folder: Path
-) -> BundleOutcome:
-    """Load the bundle of a cohort as its devices do: from the bytes of a file.
-
-    Raises:
-        InputError: The file cannot be read, or there is no lab to trust.
-    """
+) -> tuple[TrustBundle, tuple[Refusal, ...]]:
+    """Load the bundle as the device does: from the bytes of a file."""
     match cohort.trust:
         case EmptyTrust():
             data = b""
@@ -170,7 +161,8 @@ def starting_bundle(
             data = encode_bundle([kit.anchor(cohort.trust.anchor, cohort.front)])
         case _:
             assert_never(cohort.trust)
-    return load_bundle(data, cohort.profile.bundle, EMPTY_BUNDLE)
+    outcome = load_bundle(data, cohort.profile.bundle, EMPTY_BUNDLE)
+    return outcome.bundle, outcome.refusals
 
 
 def _read(path: Path, max_bytes: int) -> bytes:

@@ -30,8 +30,6 @@ from fleetsim.core.payload import PayloadBlock
 from fleetsim.engine.fleet import CohortBinding, Ending, Fleet, Progress, Timing
 from fleetsim.exceptions import FleetsimError, InputError, Problem, TargetError
 from fleetsim.lab.settings import FrontProgram
-from fleetsim.pki.authority import Authority
-from fleetsim.pki.folder import load_folder
 from fleetsim.recording.ledger import Ledger
 from fleetsim.recording.outcomes import write_audit, write_devices, write_generator
 from fleetsim.recording.recorder import Recorder, Snapshot
@@ -39,6 +37,7 @@ from fleetsim.recording.run_folder import RunFolder, RunOutcome, RunStart
 from fleetsim.recording.states import StateRecorder
 from fleetsim.report.summary import write_summary
 from fleetsim.runner.bindings import RefusedBundle, bind
+from fleetsim.runner.device_pki import DevicePki, load_device_pkis
 from fleetsim.runner.rehearsal import Prepared, Rehearsal, first_error, prepare
 from fleetsim.runner.sites import Target, open_target
 from fleetsim.scenario.plan import Plan
@@ -102,7 +101,7 @@ class _Parts:
         options: How.
         watcher: Told about the progress.
         target: Where the fleet uploads to.
-        authorities: Device authority of each PKI folder that cohorts name.
+        pkis: Each PKI folder that cohorts name.
         prepared: What the timeline will need.
         scratch: Private folder, gone after the run.
     """
@@ -111,7 +110,7 @@ class _Parts:
     options: RunOptions
     watcher: Watcher
     target: Target
-    authorities: Mapping[str, Authority]
+    pkis: Mapping[str, DevicePki]
     prepared: Prepared
     scratch: Path
 
@@ -140,7 +139,7 @@ async def run_plan(
     with tempfile.TemporaryDirectory(prefix="fleetsim-") as scratch:
         prepared = prepare(plan, options.base_folder)
         now = _calendar_now(plan)
-        authorities = _authorities(plan, options.base_folder, now)
+        pkis = load_device_pkis(plan, options.base_folder, now)
         async with open_target(
             plan,
             work_folder=Path(scratch),
@@ -156,7 +155,7 @@ async def run_plan(
                     options=options,
                     watcher=watcher,
                     target=target,
-                    authorities=authorities,
+                    pkis=pkis,
                     prepared=prepared,
                     scratch=Path(scratch),
                 )
@@ -177,7 +176,8 @@ async def _run_on(parts: _Parts) -> tuple[Path, dict[str, Any]]:
         plan,
         target.sites,
         kit=target.kit,
-        authorities=parts.authorities,
+        authorities={name: pki.authority for name, pki in parts.pkis.items()},
+        issued={name: pki.issued for name, pki in parts.pkis.items()},
         base_folder=options.base_folder,
         now=_calendar_now(plan),
     )
@@ -240,7 +240,7 @@ async def _drive(
         parts.prepared,
         parts.target,
         bindings,
-        authorities=parts.authorities,
+        authorities={name: pki.authority for name, pki in parts.pkis.items()},
         folder=folder,
         keys_folder=parts.scratch,
         noted=watcher.acted,
@@ -314,24 +314,6 @@ async def _check_truth(
         )
     except TargetError as error:
         return AuditOutcome(checked=False, failed=True, reason=str(error))
-
-
-def _authorities(plan: Plan, base_folder: Path, now: datetime) -> dict[str, Authority]:
-    """Device authorities of the PKI folders that cohorts name; problems at once."""
-    found: dict[str, Authority] = {}
-    problems: list[Problem] = []
-    for name in dict.fromkeys(cohort.client_pki for cohort in plan.cohorts):
-        if not name:
-            continue
-        try:
-            found[name] = load_folder(
-                base_folder / name, issuing_at=now
-            ).device_authority
-        except InputError as error:
-            problems.extend(error.problems)
-    if problems:
-        raise InputError(problems)
-    return found
 
 
 def _place(target: Target) -> str:
