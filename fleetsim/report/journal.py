@@ -19,6 +19,9 @@ HARMLESS: Final = frozenset(
 )
 """Actions that no device can notice: they change nothing a device meets."""
 
+ABORT: Final = "abort"
+"""Action of the line that says why a run was ended early; it is no entry."""
+
 CHECKS: Final = frozenset({"assert", "wait_for"})
 """Actions that only look at the fleet: where they fail, the fleet failed."""
 
@@ -62,9 +65,19 @@ def entries_of(lines: Iterable[Mapping[str, Any]]) -> tuple[Entry, ...]:
     for line in lines:
         if not isinstance(line.get("step"), str) or not _is_line(line):
             continue
+        if line["action"] == ABORT:
+            continue
         key = line.get("entry", (line["action"], line.get("name", "")))
         found.setdefault(str(key), []).append(line)
     return tuple(_entry(group) for group in found.values())
+
+
+def abort_reason(lines: Iterable[Mapping[str, Any]]) -> str:
+    """Why a run was ended early; empty when it was not."""
+    return next(
+        (str(line.get("reason", "")) for line in lines if line.get("action") == ABORT),
+        "",
+    )
 
 
 def changes_of(entries: Iterable[Entry]) -> tuple[int, ...]:

@@ -33,6 +33,8 @@ def print_rehearsal(summary: Mapping[str, Any], console: Console) -> None:
     is_eventful = timeline["planned"] or (
         states is not None and states["worst"]["out_of_touch"]
     )
+    if timeline["aborted"]:
+        console.print(Text(f"Ended early: {timeline['aborted']}", style="red"))
     if not is_eventful:
         return
     if timeline["planned"]:

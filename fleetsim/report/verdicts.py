@@ -24,7 +24,14 @@ from fleetsim.recording.run_folder import read_timeline
 from fleetsim.recording.states import read_states
 from fleetsim.report.contacts import Contacts, Stranding, follow
 from fleetsim.report.episodes import Scan, Spent, scan
-from fleetsim.report.journal import DONE, OPEN, Entry, changes_of, entries_of
+from fleetsim.report.journal import (
+    DONE,
+    OPEN,
+    Entry,
+    abort_reason,
+    changes_of,
+    entries_of,
+)
 
 MAX_POINTS: Final = 600
 SHOWN: Final = 100
@@ -41,6 +48,7 @@ class Rehearsal:
         step_s: Seconds between two points of a series, >= 1.
         contacts: By cohort; ``None`` = all together. Empty = no histories were kept.
         entries: The timeline as it went.
+        aborted: Why a threshold ended the run early; empty when none did.
         changes: Run times at which devices may have met a change.
         scan: Episodes, late files, groups, failures and bytes.
     """
@@ -48,6 +56,7 @@ class Rehearsal:
     step_s: int
     contacts: Mapping[str | None, Contacts]
     entries: tuple[Entry, ...]
+    aborted: str
     changes: tuple[int, ...]
     scan: Scan
 
@@ -113,7 +122,8 @@ def load_rehearsal(
     Raises:
         InputError: If a file is damaged.
     """
-    entries = entries_of(read_timeline(folder))
+    lines = read_timeline(folder)
+    entries = entries_of(lines)
     changes = changes_of(entries)
     states = read_states(folder)
     end_ns = last_ns
@@ -124,6 +134,7 @@ def load_rehearsal(
         step_s=step_s,
         contacts={} if states is None else follow(states, step_s, end_ns),
         entries=entries,
+        aborted=abort_reason(lines),
         changes=changes,
         scan=scan(folder, changes=changes, periods_ns=_periods_ns(scenario)),
     )
@@ -276,6 +287,7 @@ def _timeline(rehearsal: Rehearsal) -> dict[str, Any]:
         "failed": outcomes["failed"],
         "skipped": outcomes["skipped"],
         "open": outcomes[OPEN],
+        "aborted": rehearsal.aborted,
         "entries": [_entry(each) for each in rehearsal.entries],
         "intervals": _intervals(rehearsal.entries, rehearsal),
     }

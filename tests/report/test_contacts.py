@@ -77,6 +77,7 @@ def histories(draw: st.DrawFn) -> list[tuple[str, str, Change]]:
     return sorted(found, key=lambda row: row[2].at_ns)
 
 
+@pytest.mark.slow
 @given(rows=histories(), step_s=st.integers(1, 3))
 def test_series_agree_with_the_recorders_own_count(
     tmp_path_factory: pytest.TempPathFactory,
@@ -100,6 +101,7 @@ def test_series_agree_with_the_recorders_own_count(
         assert found[None].series[point] == total
 
 
+@pytest.mark.slow
 @given(rows=histories())
 def test_nothing_is_worse_than_the_worst(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, Change]]

@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetsim.recording.record import Record
@@ -64,8 +64,10 @@ def test_times_are_those_of_the_attempts_ends(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
+@settings(max_examples=30)
 @given(
-    lives=st.lists(st.lists(st.booleans(), max_size=12), min_size=1, max_size=6),
+    lives=st.lists(st.lists(st.booleans(), max_size=8), min_size=1, max_size=4),
     seed=st.integers(0, 2**32),
 )
 def test_devices_do_not_disturb_each_other(

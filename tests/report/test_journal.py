@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleetsim.report.journal import HARMLESS, OPEN, changes_of, entries_of
+from fleetsim.report.journal import HARMLESS, OPEN, abort_reason, changes_of, entries_of
 from fleetsim.scenario.timeline_schema import ACTIONS
 from tests.recording.records import S
 from tests.report.runs import step
@@ -68,3 +68,11 @@ def test_devices_cannot_notice_preparations(action: str) -> None:
 def test_other_lines_are_no_entries(line: dict[str, object]) -> None:
     """Notes of the run, and lines of another version, are left out."""
     assert entries_of((line,)) == ()
+
+
+def test_ending_a_run_early_is_no_entry() -> None:
+    """The line of an abort has an outcome as entries have, and a reason."""
+    lines = (step("abort", "end", 5, outcome="failed", reason="'x' does not hold"),)
+    assert entries_of(lines) == ()
+    assert abort_reason(lines) == "'x' does not hold"
+    assert abort_reason(()) == ""

@@ -77,3 +77,10 @@ def test_the_first_line_knows_what_was_expected(
         thresholds=(threshold,),
     )
     assert printed(folder).startswith(first)
+
+
+def test_a_run_that_was_ended_early_says_why(tmp_path: Path) -> None:
+    """A threshold with abort_on_fail is named."""
+    lines = (step("abort", "end", 5, outcome="failed", reason="'stranded == 0' broke"),)
+    text = printed(make_run(tmp_path, RECORDS, timeline=lines))
+    assert "Ended early: 'stranded == 0' broke" in text
