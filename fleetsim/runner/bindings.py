@@ -12,7 +12,12 @@ from fleetsim.core.device_settings import DeviceSettings, RunClock
 from fleetsim.core.payload import PayloadBlock
 from fleetsim.core.settings import Credentials, Endpoint, Security
 from fleetsim.core.sigv4 import Signer
-from fleetsim.core.trust_bundle import EMPTY_BUNDLE, Refusal, TrustBundle, load_bundle
+from fleetsim.core.trust_bundle import (
+    EMPTY_BUNDLE,
+    BundleOutcome,
+    Refusal,
+    load_bundle,
+)
 from fleetsim.engine.fleet import CohortBinding
 from fleetsim.exceptions import InputError, Problem
 from fleetsim.pki.authority import Authority
@@ -104,13 +109,13 @@ def bind(
             payload=payload,
             load_end_ns=plan.duration_ns,
         )
-        bundle, refusals = _bundle(cohort, kit, base_folder)
-        if refusals:
-            refused.append(RefusedBundle(cohort=cohort.name, refusals=refusals))
+        loaded = starting_bundle(cohort, kit, base_folder)
+        if loaded.refusals:
+            refused.append(RefusedBundle(cohort=cohort.name, refusals=loaded.refusals))
         bindings.append(
             CohortBinding(
                 settings=settings,
-                bundle=bundle,
+                bundle=loaded.bundle,
                 identity=_identities(
                     cohort,
                     (
@@ -142,10 +147,14 @@ def _check_groups(plan: Plan) -> None:
         raise InputError(problems)
 
 
-def _bundle(
+def starting_bundle(
     cohort: CohortPlan, kit: LabKit | None, base_folder: Path
-) -> tuple[TrustBundle, tuple[Refusal, ...]]:
-    """Load the bundle as the device does: from the bytes of a file."""
+) -> BundleOutcome:
+    """Load the bundle of a cohort as its devices do: from the bytes of a file.
+
+    Raises:
+        InputError: The file cannot be read, or there is no lab to trust.
+    """
     match cohort.trust:
         case EmptyTrust():
             data = b""
@@ -161,8 +170,7 @@ def _bundle(
             data = encode_bundle([kit.anchor(cohort.trust.anchor, cohort.front)])
         case _:
             assert_never(cohort.trust)
-    outcome = load_bundle(data, cohort.profile.bundle, EMPTY_BUNDLE)
-    return outcome.bundle, outcome.refusals
+    return load_bundle(data, cohort.profile.bundle, EMPTY_BUNDLE)
 
 
 def _read(path: Path, max_bytes: int) -> bytes:
