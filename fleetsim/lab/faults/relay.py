@@ -13,6 +13,7 @@ from any balancer at this level.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -24,6 +25,7 @@ from fleetsim.lab.listener import Listener
 from fleetsim.lab.tcp_reset import reset
 
 _BACKLOG: Final = 4096
+_GOODBYE_S: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -68,6 +70,7 @@ class Relay:
         self._loop = asyncio.get_running_loop()
         self._tasks = asyncio.TaskGroup()
         self._live: set[_Downstream] = set()
+        self._is_empty = asyncio.Event()
         self._port = 0
         self._listener = Listener(self._loop, self._accept, _BACKLOG)
 
@@ -108,7 +111,12 @@ class Relay:
     ) -> None:
         """Stop listening and reset what is open."""
         self._listener.close()
-        self.close_connections()
+        self._is_empty.clear()
+        if self.close_connections():
+            # Transports tell of their end in a later turn of the loop.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GOODBYE_S):
+                    await self._is_empty.wait()
         await self._tasks.__aexit__(kind, exc, traceback)
 
     def begin(self, fault: Fault, share: float = 1.0) -> None:
@@ -142,9 +150,14 @@ class Relay:
 
     def _accept(self) -> asyncio.Protocol:
         self.counters.accepted += 1
-        connection = _Downstream(self._dial, self._live.discard)
+        connection = _Downstream(self._dial, self._forget)
         self._live.add(connection)
         return self._faults.wrap(self._loop, connection)
+
+    def _forget(self, connection: "_Downstream") -> None:
+        self._live.discard(connection)
+        if not self._live:
+            self._is_empty.set()
 
     def _dial(self, connection: "_Downstream") -> asyncio.Task[None]:
         return self._tasks.create_task(self._dialled(connection))
@@ -173,47 +186,46 @@ class _Side(asyncio.Protocol):
         self.tcp = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        other = self.other
-        if other is not None and other.tcp is not None:
-            other.tcp.write(data)
+        other = self._open_other()
+        if other is not None:
+            other.write(data)
 
     def eof_received(self) -> bool:
         self.is_eof_seen = True
-        other = self.other
-        if other is None or other.tcp is None or other.tcp.is_closing():
+        other = self._open_other()
+        if other is None:
             return False
-        other.tcp.write_eof()
+        other.write_eof()
         # Both have said all they had to say: the transports close by themselves.
-        return not other.is_eof_seen
+        return self.other is not None and not self.other.is_eof_seen
 
     def pause_writing(self) -> None:
-        source = self._source()
-        if source is not None:
-            source.pause_reading()
+        other = self._open_other()
+        if other is not None:
+            other.pause_reading()
 
     def resume_writing(self) -> None:
-        source = self._source()
-        if source is not None:
-            source.resume_reading()
-
-    def _source(self) -> asyncio.Transport | None:
-        """Where what is written here comes from, unless it is closing."""
-        tcp = None if self.other is None else self.other.tcp
-        return None if tcp is None or tcp.is_closing() else tcp
+        other = self._open_other()
+        if other is not None:
+            other.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_lost = True
-        other = self.other
-        if other is None or other.tcp is None or other.is_lost:
-            return
-        if exc is None:
-            other.tcp.close()
-        else:
-            reset(other.tcp)
+        other = self._open_other()
+        if other is not None:
+            if exc is None:
+                other.close()
+            else:
+                reset(other)
+
+    def _open_other(self) -> asyncio.Transport | None:
+        """Transport of the other side, unless there is none or it is closing."""
+        tcp = None if self.other is None else self.other.tcp
+        return None if tcp is None or tcp.is_closing() else tcp
 
 
 class _Downstream(_Side):
-    """The client's side."""
+    """The client's side; what it sends before the server is reached is kept."""
 
     def __init__(
         self,
@@ -226,18 +238,44 @@ class _Downstream(_Side):
         self._dial = dial
         self._on_gone = on_gone
         self._task: asyncio.Task[None] | None = None
+        self._early: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        # Until the server is reached the client's bytes wait in the kernel.
-        cast("asyncio.Transport", transport).pause_reading()
         self._task = self._dial(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self.upstream.tcp is None and self.tcp is not None:
+            # uvloop ignores a pause from within connection_made: one read comes.
+            self._early.append(data)
+            self.tcp.pause_reading()
+        else:
+            super().data_received(data)
+
+    def eof_received(self) -> bool:
+        if self.upstream.tcp is None:
+            self.is_eof_seen = True
+            return True
+        return super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         if self._task is not None:
             self._task.cancel()
         self._on_gone(self)
+
+    def reached(self, upstream: asyncio.Transport) -> None:
+        """The server is reached: it gets what has come so far."""
+        if self.tcp is None or self.tcp.is_closing():
+            upstream.abort()
+            return
+        for data in self._early:
+            upstream.write(data)
+        self._early.clear()
+        if self.is_eof_seen:
+            upstream.write_eof()
+        else:
+            self.tcp.resume_reading()
 
     def reset(self) -> None:
         """Drop the connection, on both sides, with RST."""
@@ -252,11 +290,8 @@ class _Upstream(_Side):
     def __init__(self, downstream: _Downstream) -> None:
         super().__init__()
         self.other = downstream
+        self._downstream = downstream
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        client = self.other
-        if client is None or client.tcp is None or client.is_lost:
-            cast("asyncio.Transport", transport).abort()
-        else:
-            client.tcp.resume_reading()
+        self._downstream.reached(cast("asyncio.Transport", transport))
