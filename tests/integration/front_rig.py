@@ -223,12 +223,18 @@ async def rig(kind: FrontProgram, folder: Path) -> AsyncIterator[Rig]:
 
 
 def revocation_list(
-    *leaves: Leaf, ca: str = "devices", number: int = 1, validity: Validity = VALID
+    *leaves: Leaf,
+    ca: str = "devices",
+    number: int = 1,
+    validity: Validity = VALID,
+    filler: int = 0,
 ) -> x509.CertificateRevocationList:
-    """List of revoked certificates of a test authority."""
+    """List of revoked certificates of a test authority, and of others to fill it."""
+    serials = [each.certificate.serial_number for each in leaves]
+    serials += range(1, filler + 1)
     return build_crl(
         root(ca),
-        [Revocation(each.certificate.serial_number, NOW) for each in leaves],
+        [Revocation(serial, NOW) for serial in serials],
         number=number,
         validity=validity,
     )

@@ -24,11 +24,11 @@ what a device sees                nginx                  HAProxy
 no, revoked, expired, unknown     handshake completes,   as built-in: alert in the
 client certificate                then HTTP 400          handshake
 no client certificate at all      HTTP 400               as built-in: handshake_failure
-idle kept connection at a swap    closed                 kept when only certificates
-                                                         or revocation lists changed,
-                                                         else closed
-upload under way at a swap        finishes, connection   finishes; connection stays in
-                                  closes                 the first case, else closes
+idle kept connection at a swap    closed; a request on   kept when only certificates
+                                  its way is lost, and   or revocation lists changed,
+                                  sent again             else one more answer, with
+                                                         ``Connection: close``
+upload under way at a swap        answered, then closed  answered; then as above
 ``Expect: 100-continue``          answered by nginx      passed to the S3 endpoint
 no SNI, two key types             chosen by suite        first certificate only
 handshake log                     failures, and those    the same
@@ -37,6 +37,7 @@ handshake log                     failures, and those    the same
 
 The *verdict* is the same everywhere: a refused device is refused, in one phase or the
 other, and a device that built-in lets in is let in. Sessions are never resumed across a
-swap: caches are off and tickets have new keys after a reload.
+swap: caches are off, and with tickets every swap is a reload, which makes new ticket keys
+(HAProxy keeps them when a list changes in memory, and would let a revoked device resume).
 The machine's clock is theirs: a calendar is refused for them.
 """

@@ -37,7 +37,7 @@ class Transaction:
 
     Attributes:
         commands: To be sent one by one; may hold a private key.
-        expected: An answer with none of these words is a refusal.
+        expected: An answer with none of these words, in lower case, is a refusal.
         abort: Undoes what was not committed.
     """
 
