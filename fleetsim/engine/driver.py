@@ -316,7 +316,9 @@ class Driver:
             key=task.key,
             attempt=task.attempt,
             planned_ns=task.planned_ns,
-            due_ns=due_ns if due_ns >= 0 else now_ns,
+            # A loop that is late may find something planned after what the timer was
+            # set for.
+            due_ns=max(due_ns, task.planned_ns) if due_ns >= 0 else now_ns,
             started_ns=now_ns,
             ended_ns=now_ns,
             endpoint=f"{endpoint.host}:{endpoint.port}",

@@ -160,6 +160,22 @@ def test_stop_while_queued_for_a_slot() -> None:
     assert fleet.limiter.taken == 0
 
 
+def test_a_late_loop_finds_something_planned_later() -> None:
+    """What is begun late is due when it was planned, not when the timer was set for."""
+    fleet = VirtualFleet()
+    settings = make_settings(heartbeat_s=12)
+    driver = fleet.add(make_device(settings), obliging)
+    driver.start_due(0)
+    fleet.run_until(9 * S)
+    fleet._now_ns = 13 * S
+    fleet.run_until(14 * S)
+    assert [(r.operation, r.planned_ns // S, r.due_ns // S) for r in fleet.records] == [
+        ("heartbeat", 0, 0),
+        ("heartbeat", 12, 12),
+        ("upload", 10, 13),
+    ]
+
+
 def test_drain_ends_in_stopped() -> None:
     """After a drain the fleet hears that the device has nothing more to do."""
     fleet = VirtualFleet()
