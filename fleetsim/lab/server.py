@@ -317,7 +317,8 @@ class LabServer:
 
 
 async def _stop_front(each: _Front, grace_s: float) -> None:
-    await each.http.shutdown(grace_s)
+    # To aiohttp a timeout of 0 means to wait for ever.
+    await each.http.shutdown(max(grace_s, 0.001))
     await each.front.stop(min(grace_s, each.front.limits.linger_s))
     if each.terminator is not None:
         await each.terminator.stop()
