@@ -270,3 +270,21 @@ def test_an_attempt_that_never_got_a_slot_measured_nothing() -> None:
     record = fleet.records[-1]
     assert record.kind == "run.stopped"
     assert (record.tcp_ns, record.send_ns, record.wait_ns) == (-1, -1, -1)
+
+
+def test_nothing_is_due_before_its_plan() -> None:
+    """A late alarm may find work that was planned after it: due is then the plan."""
+
+    def losing(command: Connect | Send) -> tuple[Answer, int]:
+        if isinstance(command, Connect):
+            return HANDSHAKE, 0
+        return RequestFailed(RESET), 0
+
+    fleet = VirtualFleet()
+    driver = fleet.add(make_device(make_settings(heartbeat_s=7)), losing)
+    driver.start_due(0)
+    fleet.run_until(0)
+    fleet._now_ns = 8 * S  # the alarm of 5 s, the end of the hold-off, comes now
+    fleet.run_until(8 * S)
+    times = [(r.planned_ns, r.due_ns, r.started_ns) for r in fleet.records]
+    assert times == [(0, 0, 0), (7 * S, 7 * S, 8 * S)]
