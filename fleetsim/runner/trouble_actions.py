@@ -26,7 +26,7 @@ async def server_outage(
     execution: Execution, action: ServerOutage, control: FrontControl
 ) -> Facts:
     """Refuse connections for a while."""
-    answer = await control.outage(action.front, _least(action.duration))
+    answer = await control.outage(action.front, action.duration)
     return await _lasting(execution, answer, action.duration)
 
 
@@ -34,9 +34,7 @@ async def slow_server(
     execution: Execution, action: SlowServer, control: FrontControl
 ) -> Facts:
     """Delay every answer for a while."""
-    if not action.delay:
-        return {"delay_s": 0.0}
-    answer = await control.slow(action.front, action.delay, _least(action.duration))
+    answer = await control.slow(action.front, action.delay, action.duration)
     return await _lasting(execution, answer, action.duration)
 
 
@@ -47,7 +45,7 @@ async def fault(execution: Execution, action: Fault, control: FrontControl) -> F
         action.kind.value,
         _values(action),
         share=action.share,
-        duration_s=_least(action.duration),
+        duration_s=action.duration,
     )
     return await _lasting(execution, answer, action.duration)
 
@@ -95,11 +93,6 @@ async def _lasting(execution: Execution, answer: Answer, duration_s: float) -> F
 def _fronts(answer: Mapping[str, Any]) -> dict[str, Any]:
     fronts = answer.get("fronts")
     return dict(fronts) if isinstance(fronts, dict) else {}
-
-
-def _least(duration_s: float) -> float:
-    """A duration as the lab takes it: above 0."""
-    return max(duration_s, 0.001)
 
 
 def _values(action: Fault) -> dict[str, float]:
