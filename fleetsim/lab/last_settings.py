@@ -37,11 +37,6 @@ def after_command(
                     )
                 }
             )
-        case "start_clock" if settings.clock is not None:
-            clock = settings.clock.model_copy(
-                update={"origin_monotonic_ns": arguments["origin_monotonic_ns"]}
-            )
-            return settings.model_copy(update={"clock": clock})
         case "add_credentials":
             added = CredentialSettings.model_validate(arguments)
             return settings.model_copy(

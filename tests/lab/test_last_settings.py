@@ -4,12 +4,7 @@ from typing import Any
 import pytest
 
 from fleetsim.lab.last_settings import after_command, with_ports
-from fleetsim.lab.settings import (
-    ClockSettings,
-    LabAddress,
-    LabSettings,
-    parse_settings,
-)
+from fleetsim.lab.settings import LabAddress, LabSettings, parse_settings
 
 
 def tls(name: str) -> dict[str, Any]:
@@ -69,13 +64,6 @@ def test_calendar_goes_on() -> None:
     after = after_command(settings, "start_clock", {"origin_monotonic_ns": 7})
     assert after.clock is not None
     assert (after.clock.epoch_unix_s, after.clock.origin_monotonic_ns) == (10, 7)
-
-
-def test_calendar_goes_on() -> None:
-    """A restarted lab is in step with the load it belongs to."""
-    standing = SETTINGS.model_copy(update={"clock": ClockSettings(epoch_unix_s=5.0)})
-    after = after_command(standing, "start_clock", {"origin_monotonic_ns": 77})
-    assert after.clock == ClockSettings(epoch_unix_s=5.0, origin_monotonic_ns=77)
 
 
 @pytest.mark.parametrize("command", ["stats", "outage", "reload", "stop"])
