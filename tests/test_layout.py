@@ -35,6 +35,8 @@ ELSEWHERE = {
     "lab/s3_uri.py": "integration/test_lab_s3_wire.py",
     "lab/server.py": "integration/test_lab_process.py",
     "lab/standalone_pki.py": "lab/test_standalone.py",
+    "lab/terminators/launch.py": "integration/test_real_front_swaps.py",
+    "lab/terminators/terminator.py": "integration/test_real_front_swaps.py",
     "lab/tls_front.py": "integration/test_lab_front.py",
     "target/control.py": "integration/test_target_control.py",
 }

@@ -49,6 +49,17 @@ def test_secrets_are_not_shown() -> None:
     [
         ({"fronts": []}, "fronts", "at least 1"),
         ({"fronts": [FRONT, FRONT]}, "", "same name"),
+        ({"front_program": "nginx"}, "", "needs a front_folder"),
+        ({"front_program": "apache"}, "front_program", "haproxy"),
+        (
+            {
+                "front_program": "haproxy",
+                "front_folder": "/f",
+                "clock": {"epoch_unix_s": 0, "origin_monotonic_ns": 0},
+            },
+            "",
+            "haproxy goes by this machine's clock",
+        ),
         ({"fronts": [{"name": "x"}]}, "fronts.0", "needs tls"),
         (
             {"fronts": [{"name": "x", "scheme": "http", "tls": TLS}]},
