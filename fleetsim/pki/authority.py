@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 
 from fleetsim.exceptions import InputError, Problem
 from fleetsim.pki.certificates import (
@@ -54,8 +55,19 @@ class Authority:
 
     @property
     def is_root(self) -> bool:
-        """Whether the certificate names itself as issuer."""
-        return self.certificate.issuer == self.certificate.subject
+        """Whether the certificate is signed by its own key.
+
+        The name alone does not tell: a root that was issued again under its old name
+        and cross-signed by the old one has the name of its issuer.
+        """
+        own = self.certificate
+        if own.issuer != own.subject:
+            return False
+        try:
+            own.verify_directly_issued_by(own)
+        except InvalidSignature:
+            return False
+        return True
 
     @property
     def presented(self) -> tuple[x509.Certificate, ...]:

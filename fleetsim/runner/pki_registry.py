@@ -243,7 +243,7 @@ class PkiRegistry:
         """The self-signed root of this run that issued a certificate."""
         for each in self._authorities.values():
             root = each.certificate
-            if root == certificate or root.subject != root.issuer:
+            if root == certificate or not each.is_root:
                 continue
             try:
                 certificate.verify_directly_issued_by(root)

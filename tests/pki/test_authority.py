@@ -165,6 +165,23 @@ def test_cross_signing_leads_to_another_root(hierarchy: Hierarchy) -> None:
     assert not verifies(hierarchy.root.certificate, leaf.certificate, ())
 
 
+def test_a_cross_certificate_of_one_name_is_no_root() -> None:
+    """Same subject and issuer, another key: it stands under the old root and is sent."""
+    validity = Validity.lasting(NOW, 60)
+    old, new = (
+        create_root(validity=validity, common_name="Same", key_type=P256)
+        for _ in range(2)
+    )
+    cross = cross_sign(old, new, validity=validity)
+    below = create_intermediate(cross, validity=validity, key_type=P256)
+    assert new.is_root
+    assert not cross.is_root
+    assert below.presented == (below.certificate, cross.certificate)
+    leaf = issue_server(below, validity=validity, names=["localhost"])
+    assert verifies(old.certificate, leaf.certificate, leaf.chain)
+    assert verifies(new.certificate, leaf.certificate, leaf.chain)
+
+
 @pytest.mark.parametrize(
     ("offset_s", "words"),
     [
