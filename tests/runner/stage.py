@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,21 @@ from tests.engine.virtual_loop import VirtualLoop
 from tests.runner.plans import plan_of
 
 S = 1_000_000_000
+
+
+class Inline(ThreadPoolExecutor):
+    """An executor without threads: free time waits for nobody."""
+
+    def submit(
+        self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
+    ) -> Future[Any]:
+        """Do it now."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - it belongs to who waits for it
+            future.set_exception(error)
+        return future
 
 
 @dataclass
@@ -39,6 +55,9 @@ class Stage:
     lines: list[Line] = field(default_factory=list)
     carry_out: Callable[[Execution], Awaitable[Facts]] | None = None
     loop: VirtualLoop = field(default_factory=VirtualLoop)
+
+    def __post_init__(self) -> None:
+        self.loop.set_default_executor(Inline(1))
 
     def now_ns(self) -> int:
         """Virtual run time."""

@@ -163,14 +163,13 @@ def test_a_bug_in_an_action_is_not_swallowed() -> None:
 
 def test_a_journal_that_cannot_be_written_ends_the_run() -> None:
     """A disk that is full is no matter of one entry."""
-    stage = Stage()
 
-    def full(*_: object) -> None:
-        raise RecordingError("timeline.jsonl", "No space left on device")
+    class Full(Stage):
+        def journal(self, *_: object) -> None:
+            raise RecordingError("timeline.jsonl", "No space left on device")
 
-    stage.journal = full  # type: ignore[method-assign]  # that is the test
     with pytest.raises(ExceptionGroup) as caught:
-        stage.play({"at": "1s"})
+        Full().play({"at": "1s"})
     assert caught.group_contains(RecordingError)
 
 

@@ -121,7 +121,7 @@ async def test_reset() -> None:
 @pytest.mark.parametrize("kind", list(FaultKind))
 def test_the_lab_knows_every_fault(kind: FaultKind) -> None:
     """Kind and values are those of the lab's own catalogue."""
-    values = {
+    values: dict[FaultKind, dict[str, Any]] = {
         FaultKind.DELAY: {"delay": 0.5},
         FaultKind.THROTTLE: {"bytes_per_s": 5},
         FaultKind.RESET: {"after_bytes": 7},
