@@ -85,6 +85,17 @@ class Run:
         return isinstance(scenario, dict) and scenario.get("expect") == "fail"
 
     @property
+    def damage(self) -> tuple[bool, ...]:
+        """Which thresholds must not hold, by position; all false = none is marked."""
+        scenario = self.manifest.get("scenario")
+        written = scenario.get("thresholds") if isinstance(scenario, dict) else None
+        if not isinstance(written, list) or len(written) != len(self.thresholds):
+            return (False,) * len(self.thresholds)
+        return tuple(
+            isinstance(each, dict) and each.get("expect") == "fail" for each in written
+        )
+
+    @property
     def cohorts(self) -> tuple[str, ...]:
         """Names of all cohorts that have devices or attempts, sorted."""
         return tuple(sorted({*self.records.cohorts(), *self.devices_by_cohort}))

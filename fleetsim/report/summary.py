@@ -16,7 +16,9 @@ Verdict, first rule that applies:
 A scenario that shows damage on purpose (``expect: fail``) is *as expected* when it
 failed, and failed by the damage: a threshold or an assertion. A run that failed for
 another reason alone (an error, a difference in the bucket, a failure without a kind)
-proves nothing. The exit code follows the expectation, the verdict does not.
+proves nothing. Where thresholds are marked as the damage, exactly those must fail, and
+the timeline must have been carried out. The exit code follows the expectation, the
+verdict does not.
 
 Latencies: see :mod:`fleetsim.recording.latency`; ``response`` is measured from the
 plan (response time), ``total`` from the start of the attempt (service time).
@@ -79,7 +81,10 @@ def build_summary(run_folder: Path) -> dict[str, Any]:
         **_figures(run, None),
         "unclassified": kinds[Kind.UNCLASSIFIED],
         "audit": _audit(run),
-        "thresholds": [_threshold(verdict) for verdict in verdicts],
+        "thresholds": [
+            _threshold(verdict, is_damage=is_damage)
+            for verdict, is_damage in zip(verdicts, run.damage, strict=True)
+        ],
         "generator": _generator(run),
         "cohorts": {cohort: _figures(run, cohort) for cohort in run.cohorts},
     }
@@ -147,6 +152,16 @@ def _is_broken(run: Run) -> bool:
 def _is_as_expected(run: Run, verdict: str, verdicts: list[Verdict]) -> bool:
     if not run.expects_failure:
         return verdict == "passed"
+    if any(run.damage):
+        return (
+            verdict == "failed"
+            and not _is_broken(run)
+            and not run.rehearsal.not_done
+            and all(
+                each.ok is not is_damage
+                for each, is_damage in zip(verdicts, run.damage, strict=True)
+            )
+        )
     has_damage = any(not each.ok for each in verdicts) or any(
         entry.action in CHECKS and entry.outcome == "failed"
         for entry in run.rehearsal.not_done
@@ -341,13 +356,15 @@ def _generator(run: Run) -> dict[str, Any] | None:
     }
 
 
-def _threshold(verdict: Verdict) -> dict[str, Any]:
+def _threshold(verdict: Verdict, *, is_damage: bool) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "expression": verdict.expression,
         "value": verdict.value,
         "ok": verdict.ok,
         "unit": verdict.unit.value,
     }
+    if is_damage:
+        shown["expect"] = "fail"
     return shown | {"reason": verdict.reason} if verdict.reason else shown
 
 

@@ -202,11 +202,17 @@ def _thresholds(summary: Mapping[str, Any], console: Console) -> Table:
     table = plain_table("", "threshold", "measured")
     for threshold in summary["thresholds"]:
         is_ok = threshold["ok"]
+        is_damage = threshold.get("expect") == "fail"
         value = threshold["value"]
+        told = threshold["reason"] if value is None else _measured(threshold)
+        if is_damage:
+            told += " (holds, but must not)" if is_ok else " (the damage shown)"
         table.add_row(
-            Text(good if is_ok else bad, style="green" if is_ok else "red"),
+            Text(
+                good if is_ok else bad, style="red" if is_ok is is_damage else "green"
+            ),
             Text(threshold["expression"]),
-            Text(threshold["reason"] if value is None else _measured(threshold)),
+            Text(told),
         )
     return table
 

@@ -78,6 +78,14 @@ def _whole(scenario: Scenario) -> Iterator[Finding]:
         )
     yield from _repeated("cohort", ("cohorts",), [c.name for c in scenario.cohorts])
 
+    for index, threshold in enumerate(scenario.thresholds):
+        if threshold.is_damage and scenario.expect != "fail":
+            yield Finding(
+                ("thresholds", index),
+                "a threshold that must fail makes the run fail: write expect: fail for "
+                "the scenario too",
+                (("expect",),),
+            )
     if scenario.expect == "fail" and not scenario.thresholds:
         yield Finding(
             ("expect",),

@@ -32,7 +32,7 @@ FORMAT_VERSION: Final = 1
 MAX_DURATION_S: Final = 366 * 86400.0
 MAX_COHORTS: Final = 1000
 MAX_THRESHOLDS: Final = 1000
-_THRESHOLD_KEYS: Final = frozenset({"reason", "abort_on_fail"})
+_THRESHOLD_KEYS: Final = frozenset({"reason", "abort_on_fail", "expect"})
 MAX_SHORTENING: Final = 100_000.0
 
 
@@ -55,12 +55,21 @@ def _threshold(value: object) -> Threshold:
             return parse_threshold(value)
         case {"expression": str(expression), **rest} if set(rest) <= _THRESHOLD_KEYS:
             reason, aborts = rest.get("reason") or "", rest.get("abort_on_fail", False)
-            if isinstance(reason, str) and isinstance(aborts, bool):
-                threshold = parse_threshold(expression, reason)
+            expect = rest.get("expect", "pass")
+            if isinstance(expect, str) and expect not in {"pass", "fail"}:
+                raise ValueError(f"expect is pass or fail, not {shown(expect)}")
+            if (
+                isinstance(reason, str)
+                and isinstance(aborts, bool)
+                and isinstance(expect, str)
+            ):
+                threshold = replace(
+                    parse_threshold(expression, reason), is_damage=expect == "fail"
+                )
                 return _aborting(threshold) if aborts else threshold
     raise ValueError(
         "expected a condition such as 'unaccounted == 0' or {expression: …, reason: …, "
-        f"abort_on_fail: true}}, not {shown(value)}"
+        f"abort_on_fail: true, expect: fail}}, not {shown(value)}"
     )
 
 
@@ -79,6 +88,8 @@ def _threshold_data(threshold: Threshold) -> object:
         more["reason"] = threshold.reason
     if threshold.abort_on_fail:
         more["abort_on_fail"] = True
+    if threshold.is_damage:
+        more["expect"] = "fail"
     return (
         {"expression": threshold.expression, **more} if more else threshold.expression
     )
@@ -102,6 +113,11 @@ _THRESHOLD_SCHEMA: Final[dict[str, Any]] = {
                 "abort_on_fail": {
                     "type": "boolean",
                     "description": "End the run as soon as it does not hold.",
+                },
+                "expect": {
+                    "enum": ["pass", "fail"],
+                    "description": "fail = this is the damage that a scenario with "
+                    "expect: fail shows: it must not hold, and all others must.",
                 },
             },
             "required": ["expression"],
@@ -160,7 +176,8 @@ class Scenario(Part):
     """Every time of the run is divided by this: the same rehearsal, sooner over."""
     expect: Expectation = "pass"
     """fail = the scenario shows damage on purpose: a failed verdict makes the exit code
-    0, a passed one 99."""
+    0, a passed one 99. Where thresholds are marked by `expect: fail`, exactly those
+    must fail."""
     thresholds: Annotated[
         tuple[ThresholdField, ...], Field(max_length=MAX_THRESHOLDS)
     ] = ()

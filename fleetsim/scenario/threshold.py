@@ -239,6 +239,8 @@ class Threshold:
         reason: Why the scenario asks for it; for people, may be empty.
         abort_on_fail: End the run as soon as it does not hold; only of metrics that are
             known while the run goes on.
+        is_damage: In a scenario that shows damage on purpose: this is what must not
+            hold at the end.
     """
 
     expression: str
@@ -250,6 +252,7 @@ class Threshold:
     unit: ThresholdUnit
     reason: str = ""
     abort_on_fail: bool = False
+    is_damage: bool = False
 
     def holds(self, measured: float) -> bool:
         """Whether a measured value (seconds, ratio or count) meets the condition."""

@@ -79,6 +79,28 @@ def test_the_first_line_knows_what_was_expected(
     assert printed(folder).startswith(first)
 
 
+@pytest.mark.parametrize(
+    ("expression", "told"),
+    [
+        ("stranded == 0", "1 (the damage shown)"),
+        ("stranded == 1", "1 (holds, but must not)"),
+    ],
+)
+def test_the_damage_is_told_from_other_thresholds(
+    tmp_path: Path, expression: str, told: str
+) -> None:
+    """Whoever reads the table sees which failure is the point of the scenario."""
+    marked = {"expression": expression, "expect": "fail"}
+    folder = make_run(
+        tmp_path,
+        RECORDS,
+        histories=HISTORIES,
+        scenario={**BAD, "thresholds": [marked]},
+        thresholds=(expression,),
+    )
+    assert told in printed(folder)
+
+
 def test_a_run_that_was_ended_early_says_why(tmp_path: Path) -> None:
     """A threshold with abort_on_fail is named."""
     lines = (step("abort", "end", 5, outcome="failed", reason="'stranded == 0' broke"),)

@@ -229,6 +229,46 @@ def test_expected_damage_inverts_the_exit_code(
     assert (summary["verdict"], exit_code(summary)) == (verdict, code)
 
 
+DAMAGE = {"expression": "stranded == 0", "expect": "fail"}
+
+
+@pytest.mark.parametrize(
+    ("marked", "others", "facts", "code"),
+    [
+        (DAMAGE, "stranded == 1", {}, 0),
+        (DAMAGE, "stranded == 2", {}, 99),
+        ({**DAMAGE, "expression": "stranded == 1"}, "connected == 1", {}, 99),
+        (DAMAGE, "stranded == 1", {"timeline": FAILED_ASSERT}, 99),
+        (DAMAGE, "stranded == 1", {"outcome": RunOutcome.ERROR}, 99),
+        (DAMAGE, "stranded == 1", {"outcome": RunOutcome.INTERRUPTED}, 130),
+    ],
+    ids=[
+        "exactly this",
+        "something else fails too",
+        "it holds",
+        "an assertion fails",
+        "error",
+        "interrupted",
+    ],
+)
+def test_marked_damage_is_exact(
+    tmp_path: Path,
+    marked: dict[str, str],
+    others: str,
+    facts: dict[str, Any],
+    code: int,
+) -> None:
+    """Where thresholds are marked, those fail and nothing else does."""
+    summary = summary_of(
+        tmp_path,
+        scenario={**BAD, "thresholds": [others, marked]},
+        thresholds=(others, marked["expression"]),
+        **facts,
+    )
+    assert exit_code(summary) == code
+    assert [each.get("expect") for each in summary["thresholds"]] == [None, "fail"]
+
+
 @pytest.mark.parametrize(
     ("records", "expression", "value"),
     [

@@ -96,6 +96,13 @@ RULES: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
         "without thresholds nothing can fail",
     ),
     (
+        "damage in a scenario that is to pass",
+        {**LAB, "thresholds": [{"expression": "stranded == 0", "expect": "fail"}]},
+        {},
+        "thresholds[0]",
+        "write expect: fail for the scenario too",
+    ),
+    (
         "calendar of a real server",
         {**ON_TARGET, "calendar": {"start": "2027-01-01"}},
         {},

@@ -133,18 +133,32 @@ def test_defaults_make_a_scenario_of_three_lines() -> None:
         ),
         ({"expression": "stranded == 0", "abort_on_fail": False}, "stranded == 0"),
         ({"expression": "unaccounted == 0"}, "unaccounted == 0"),
+        ({"expression": "unaccounted == 0", "expect": "pass"}, "unaccounted == 0"),
+        (
+            {"expression": "stranded == 0", "expect": "fail"},
+            {"expression": "stranded == 0", "expect": "fail"},
+        ),
     ],
 )
-def test_a_threshold_may_end_the_run(
+def test_a_threshold_may_end_the_run_or_be_the_damage(
     threshold: dict[str, Any],
     data: object,
     validator: jsonschema.Draft202012Validator,
 ) -> None:
-    """When its figure is known while the run goes on."""
+    """The first when its figure is known while the run goes on; both stay written."""
     scenario = Scenario.model_validate({**SMALLEST, "thresholds": [threshold]})
     assert scenario.thresholds[0].abort_on_fail == threshold.get("abort_on_fail", False)
+    assert scenario.thresholds[0].is_damage == (threshold.get("expect") == "fail")
     assert scenario.to_data()["thresholds"] == [data]
     validator.validate(scenario.to_data())
+
+
+@pytest.mark.parametrize("expect", ["maybe", True, None])
+def test_damage_is_pass_or_fail(expect: object) -> None:
+    """Nothing else is understood."""
+    threshold = {"expression": "stranded == 0", "expect": expect}
+    with pytest.raises(ValueError, match="expect"):
+        Scenario.model_validate({**SMALLEST, "thresholds": [threshold]})
 
 
 @pytest.mark.parametrize(
