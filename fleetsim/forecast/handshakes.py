@@ -124,10 +124,17 @@ def try_group(
         side: The device.
         group: One of its groups.
         server: Server side of a new connection.
+
+    Raises:
+        InputError: The group cannot be offered, or the host is no name.
     """
     try:
         client = TlsPump(_connection(contexts, side, side.rules, group))
     except InputError as exc:
+        if not all(
+            each.where.startswith("client certificate") for each in exc.problems
+        ):
+            raise
         return GroupReach(group=group.name, failure=from_own_certificate(exc))
     answering = TlsPump(server)
     shake_hands(client, answering)

@@ -133,6 +133,7 @@ def _order(
     chain: Sequence[x509.Certificate], anchors: Sequence[x509.Certificate]
 ) -> Iterator[Finding]:
     current, rest = chain[0], list(chain[1:])
+    path = [current]
     while current.issuer != current.subject:
         above = next((one for one in rest if is_signed_by(current, one)), None)
         if above is None:
@@ -146,9 +147,11 @@ def _order(
                 "devices that go through the chain in order lose their way",
             )
         rest.remove(above)
+        path.append(above)
         current = above
-    is_anchored = current in anchors or any(
-        one.subject == current.issuer and is_signed_by(current, one) for one in anchors
+    is_anchored = any(
+        one in anchors or any(is_signed_by(one, anchor) for anchor in anchors)
+        for one in path
     )
     if current.issuer != current.subject and anchors and not is_anchored:
         yield Finding(
