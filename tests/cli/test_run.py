@@ -63,7 +63,9 @@ def fleetsim(*arguments: str, **environment: str) -> Result:
     ("how", "code", "word"),
     [
         pytest.param({}, 0, "PASSED", id="passed"),
-        pytest.param({"thresholds": ("unclassified == 5",)}, 99, "FAILED", id="threshold"),
+        pytest.param(
+            {"thresholds": ("unclassified == 5",)}, 99, "FAILED", id="threshold"
+        ),
         pytest.param(
             {"outcome": RunOutcome.INTERRUPTED}, 130, "INTERRUPTED", id="interrupted"
         ),

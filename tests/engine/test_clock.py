@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from fleetsim.engine.clock import MAX_FIRED_AT_ONCE, Alarms, MonotonicClock
 from tests.engine.fake_loop import FakeLoop
 
-
 MS = 1_000_000
 """Timers of the loop go in whole milliseconds."""
 
@@ -65,7 +64,7 @@ def test_one_real_timer_is_armed_at_most(dues: list[int]) -> None:
 
 @given(due_ns=st.integers(0, 10 * MS))
 def test_between_two_milliseconds_an_alarm_is_late_and_never_early(due_ns: int) -> None:
-    """libuv counts milliseconds: an alarm fires at the next whole one, once."""
+    """A libuv counts milliseconds: an alarm fires at the next whole one, once."""
     loop, alarms = make()
     fired: list[int] = []
     alarms.arm(due_ns, lambda: fired.append(loop.now_ns))
