@@ -64,7 +64,7 @@ def test_one_real_timer_is_armed_at_most(dues: list[int]) -> None:
 
 @given(due_ns=st.integers(0, 10 * MS))
 def test_between_two_milliseconds_an_alarm_is_late_and_never_early(due_ns: int) -> None:
-    """A libuv counts milliseconds: an alarm fires at the next whole one, once."""
+    """Timers of libuv count milliseconds: an alarm fires at the next whole one, once."""
     loop, alarms = make()
     fired: list[int] = []
     alarms.arm(due_ns, lambda: fired.append(loop.now_ns))
