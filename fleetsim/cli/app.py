@@ -15,6 +15,7 @@ from fleetsim.cli.errors import Commands, flush_output
 from fleetsim.cli.forecast import forecast_command
 from fleetsim.cli.init import init_command
 from fleetsim.cli.lab import lab_command
+from fleetsim.cli.list import list_command
 from fleetsim.cli.profiles import profiles_command
 from fleetsim.cli.report import report_command
 from fleetsim.cli.run import run_command
@@ -58,6 +59,7 @@ app.command("report")(report_command)
 app.command("lab")(lab_command)
 app.add_typer(pki.app, name="pki")
 app.command("profiles")(profiles_command)
+app.command("list")(list_command)
 app.command("init")(init_command)
 app.command("schema")(schema_command)
 

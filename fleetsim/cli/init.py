@@ -88,7 +88,7 @@ def init_command(
 
 def _library_text(name: str | None, count: int | None) -> str:
     known = library_names()
-    library = f"library scenarios: {', '.join(known) or 'none'}"
+    library = "'fleetsim list' shows them"
     if count is not None:
         what = "--count goes with --from-config only; change the copy instead"
         raise InputError(Problem("--count", what))

@@ -33,6 +33,19 @@ def library_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in found if path.is_file()))
 
 
+def library_path(name: str) -> Path:
+    """File of a library scenario, whatever the working directory holds.
+
+    Raises:
+        InputError: There is no such scenario.
+    """
+    folder = library_folder()
+    for suffix in SUFFIXES:
+        if folder is not None and (folder / f"{name}{suffix}").is_file():
+            return folder / f"{name}{suffix}"
+    raise InputError(Problem("scenario", f"the library has no scenario {name[:200]!r}"))
+
+
 def find_scenario(name: str) -> Path:
     """Find a scenario by path or by library name.
 
@@ -50,14 +63,11 @@ def find_scenario(name: str) -> Path:
         pass  # too long, or holds a NUL: no file has such a name
     known = library_names()
     if name in known:
-        folder = library_folder()
-        for suffix in SUFFIXES:
-            if folder is not None and (folder / f"{name}{suffix}").is_file():
-                return folder / f"{name}{suffix}"
+        return library_path(name)
     if "/" in name or name.endswith(SUFFIXES):
         hint = did_you_mean(path.stem, known)
         raise InputError(Problem(name[:200], f"there is no such file{hint}"))
-    library = f"the library has {', '.join(known)}" if known else "the library is empty"
+    library = "'fleetsim list' shows the library" if known else "the library is empty"
     raise InputError(
         Problem(
             "scenario",

@@ -9,7 +9,17 @@ from typer.testing import CliRunner
 from fleetsim import __version__
 from fleetsim.cli.app import app
 
-COMMANDS = ("run", "check", "report", "lab", "pki", "profiles", "init", "schema")
+COMMANDS = (
+    "run",
+    "check",
+    "report",
+    "lab",
+    "pki",
+    "profiles",
+    "list",
+    "init",
+    "schema",
+)
 
 
 def test_version() -> None:
