@@ -25,7 +25,7 @@ from fleetsim.engine.actions import DeviceActions
 from fleetsim.engine.fleet import CohortBinding
 from fleetsim.lab.process import LabProcess
 from fleetsim.pki.authority import Authority
-from fleetsim.pki.certificates import Validity
+from fleetsim.pki.certificates import Usage, Validity
 from fleetsim.pki.crl import Reason, Revocation, build_crl
 from fleetsim.pki.identities import DEFAULT_POOL_SIZE, issue_devices
 from fleetsim.pki.keys import KeyType, PrivateKey, generate_keys
@@ -222,6 +222,9 @@ class IdentityDesk:
             ),
             key_type=KeyType(plan.client_key or DEFAULT_KEY),
             keys=self._pools.get((execution.entry.index, cohort), ()),
+            usages=(
+                Usage.CLIENT_AUTH if action.with_client_auth else Usage.SERVER_AUTH,
+            ),
         )
         slice_end_ns = time.monotonic_ns() + SLICE_NS
         for index, device in zip(indexes, made, strict=True):

@@ -216,6 +216,8 @@ class RotateDeviceCertificates(Part):
     """Issuer."""
     lifetime: Lifetime = DEVICE_LIFETIME_S
     """From now to notAfter."""
+    with_client_auth: StrictBool = True
+    """Allow client authentication; false = an extended key usage of serverAuth alone."""
     revoke_old: Duration | None = None
     """Revoke the old ones this long afterwards; left out = never."""
 

@@ -144,7 +144,7 @@ class Office:
         found: Facts = self.stage.complete(all_of_them())
         return found
 
-    def verdict(self, identity: ClientIdentity | None) -> str:
+    def verdict(self, identity: ClientIdentity | None, *options: str) -> str:
         """What ``openssl verify`` with the front's CAs and lists says of a device."""
         assert identity is not None
         assert self.order.tls is not None
@@ -162,6 +162,7 @@ class Office:
                 "openssl",
                 "verify",
                 "-crl_check_all",
+                *options,
                 "-CAfile",
                 "cas.pem",
                 "-CRLfile",
@@ -263,6 +264,30 @@ def test_rotation_renews_and_revokes_after_the_overlap(
         assert "certificate revoked" in office.verdict(old[index])
         lasts = new.certificate.not_valid_after_utc - NOW
         assert timedelta(days=29) < lasts <= timedelta(days=30)
+
+
+@pytest.mark.parametrize("with_client_auth", [True, False], ids=["with", "without"])
+def test_renewed_without_the_usage(
+    kit: LabKit, tmp_path: Path, *, with_client_auth: bool
+) -> None:
+    """A certificate without clientAuth is trusted, but openssl takes it from no client."""
+    office = Office(
+        kit,
+        tmp_path,
+        {
+            "rotate_device_certificates": {
+                "with_client_auth": with_client_auth,
+                "revoke_old": "0s",
+            }
+        },
+    )
+    office.does()
+    new = office.order.given[0]
+    assert office.verdict(new) == "ok"
+    as_client = office.verdict(new, "-purpose", "sslclient")
+    as_server = office.verdict(new, "-purpose", "sslserver")
+    assert (as_client == "ok") is with_client_auth
+    assert (as_server == "ok") is not with_client_auth
 
 
 def test_another_issuer_is_accepted_before_anybody_has_its_certificate(
