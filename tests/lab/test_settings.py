@@ -25,6 +25,7 @@ def test_settings_survive_the_pipe() -> None:
             {"access_key": "AK", "secret_key": "s3cret", "session_token": "t0ken"}
         ],
         store={"folder": "/objects", "limit_bytes": 5},
+        clock={"epoch_unix_s": 4e9, "scale": 60.0, "origin_monotonic_ns": 1 << 60},
     )
     again = parse_settings(LabSettings, json.loads(json.dumps(settings.wire())))
     assert again == settings
@@ -123,3 +124,23 @@ def test_all_problems_come_at_once() -> None:
         )
     assert len(caught.value.problems) == 3
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("clock", "where"),
+    [
+        ({}, "clock.epoch_unix_s"),
+        ({"epoch_unix_s": -1}, "clock.epoch_unix_s"),
+        ({"epoch_unix_s": float("nan")}, "clock.epoch_unix_s"),
+        ({"epoch_unix_s": 1e12}, "clock.epoch_unix_s"),
+        ({"epoch_unix_s": 0, "scale": 0}, "clock.scale"),
+        ({"epoch_unix_s": 0, "scale": float("inf")}, "clock.scale"),
+        ({"epoch_unix_s": 0, "origin_monotonic_ns": -1}, "clock.origin_monotonic_ns"),
+        ({"epoch_unix_s": 0, "date": "today"}, "clock.date"),
+    ],
+)
+def test_absurd_calendars_are_refused(clock: dict[str, Any], where: str) -> None:
+    """A calendar begins between 1970 and 9999 and runs forwards."""
+    with pytest.raises(InputError) as caught:
+        lab(clock=clock)
+    assert [problem.where for problem in caught.value.problems] == [where]
