@@ -1,5 +1,6 @@
 """Whole runs in this process, and what they left behind."""
 
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ def plan_of(data: Mapping[str, Any]) -> tuple[Scenario, Plan]:
     def load(name: str) -> Any:
         return catalog.load(name).profile
 
-    text = Scenario.model_validate(data).model_dump_json(exclude_none=True)
+    text = json.dumps(Scenario.model_validate(data).to_data())
     parsed = parse_scenario(text, "test.yaml", load)
     return parsed, make_plan(parsed, load)
 
