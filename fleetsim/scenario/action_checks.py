@@ -302,8 +302,16 @@ class ActionChecks:
                 "leads there that could change",
                 _LAB,
             )
-        if action.to_front == action.front:
-            yield self._finding("to_front", "leads where it leads already")
+        if action.to_front == action.front and not self._changes_before(action.front):
+            yield self._finding("to_front", "leads where it leads already", _TIMELINE)
+
+    def _changes_before(self, front: str) -> bool:
+        """Whether another entry lets the name of a front lead elsewhere."""
+        return any(
+            entry.dns_change is not None and entry.dns_change.front == front
+            for number, entry in enumerate(self._scenario.timeline)
+            if number != self._index
+        )
 
     def _fault(self, action: Fault) -> Iterator[Finding]:
         kind = action.kind

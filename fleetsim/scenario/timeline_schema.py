@@ -285,7 +285,8 @@ class DnsChange(Part):
     front: Name
     """Front whose name changes."""
     to_front: Name | None = None
-    """Front whose address and port it leads to; left out = the name is gone."""
+    """Front whose address and port it leads to: itself = as it was; left out = the name
+    is gone."""
 
 
 @unique

@@ -88,6 +88,13 @@ GOOD: list[tuple[str, list[dict[str, Any]]]] = [
     ("config", [{"push_config": {"ota": 0, "heartbeat": "5s"}}]),
     ("ciphers", [{"swap_ciphers": {"front": "main", "ciphers": "ALL"}}]),
     ("name gone", [{"dns_change": {"front": "main"}}]),
+    (
+        "name back",
+        [
+            {"dns_change": {"front": "main"}},
+            {"dns_change": {"front": "main", "to_front": "main"}},
+        ],
+    ),
     ("throttle", [{"fault": {"kind": "throttle", "duration": 1, "bytes_per_s": 9}}]),
     ("delay", [{"fault": {"kind": "delay", "duration": 1, "delay": 1}}]),
     ("hole", [{"fault": {"kind": "blackhole", "duration": 1}}]),
