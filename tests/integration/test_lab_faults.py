@@ -290,11 +290,12 @@ async def test_share_of_the_connections_is_hit_in_turn(rig: Rig) -> None:
 async def test_open_connections_are_left_alone(rig: Rig) -> None:
     """A fault hits connections made after it began."""
     async with network() as net:
-        device = LoneDevice(net, endpoint(rig.ports["tls"]), deadlines=SHORT)
-        await device.connect()
+        early = LoneDevice(net, endpoint(rig.ports["tls"]))
+        late = LoneDevice(net, endpoint(rig.ports["tls"]), deadlines=SHORT)
+        await early.connect()
         rig.begin(Blackhole())
-        assert outcome(await device.put("a/x", b"x", keep_open=True)) == 200
-        assert outcome(await device.connect()) == "tls.timeout"
+        assert outcome(await late.connect()) == "tls.timeout"
+        assert outcome(await early.put("a/x", b"x")) == 200
 
 
 async def test_what_a_blackhole_held_arrives_when_it_is_over(rig: Rig) -> None:

@@ -173,13 +173,15 @@ async def test_fault_by_command_and_its_end(lab: LabProcess, tmp_path: Path) -> 
     """A share of the connections is hit until the lab's own time for it is over."""
     address = await lab.start(lab_settings(tmp_path))
     port = address.fronts["tls"][1]
-    done = await lab.request("fault", kind="reset", share=0.5, duration_s=0.5)
-    assert done["fronts"]["tls"] == {"kind": "reset", "share": 0.5, "ends_in_s": 0.5}
+    done = await lab.request("fault", kind="reset", share=0.5)
+    assert done["fronts"]["tls"] == {"kind": "reset", "share": 0.5, "ends_in_s": None}
     found = [await outcomes(port, is_tls=True) for _ in range(4)]
     assert found == ["tls.reset", "connected", "tls.reset", "connected"]
     status = (await lab.request("status"))["fronts"]["tls"]
     assert status["connections_hit"] == {"reset": 2}
     assert status["troubles"][0]["kind"] == "fault.reset"
+    done = await lab.request("fault", kind="reset", duration_s=0.2)
+    assert done["fronts"]["tls"] == {"kind": "reset", "share": 1.0, "ends_in_s": 0.2}
     await until(lab, lambda status: not status["fronts"]["tls"]["troubles"])
     assert [await outcomes(port, is_tls=True) for _ in range(2)] == ["connected"] * 2
     await lab.request("fault", front="tls", kind="reset")
