@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from fleetsim.engine.fleet import Ending, Progress, Stage
 from fleetsim.recording.recorder import Snapshot
 from fleetsim.runner.bindings import RefusedBundle
 from tests.runner.plans import plan_of
+from tests.runner.stage import only, timeline_of
 
 PLAN = plan_of({"count": 7}, duration="60s")
 
@@ -110,3 +112,32 @@ def test_refused_bundles_are_told_line_by_line() -> None:
         f"cohort a: certificate {n} refused by rule too_many: at most 10"
         for n in (11, 12)
     ]
+
+
+@pytest.mark.parametrize(
+    ("step", "facts", "words"),
+    [
+        pytest.param("start", {}, "start", id="start"),
+        pytest.param(
+            "wave",
+            {"wave": 2, "of": 4, "devices": 5},
+            "wave 2 of 4, 5 devices",
+            id="wave",
+        ),
+        pytest.param("end", {"outcome": "done"}, "done", id="done"),
+        pytest.param(
+            "end", {"outcome": "failed", "reason": "no"}, "failed: no", id="failed"
+        ),
+    ],
+)
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal], ids=["log", "terminal"])
+def test_the_timeline_is_told_as_it_happens(
+    stream: type[io.StringIO], step: str, facts: dict[str, Any], words: str
+) -> None:
+    """Every step is a line of its own, also on a terminal."""
+    made = stream()
+    entry = only(timeline_of({"name": "sure", "at": "1s"}))
+    Progressing(PLAN, made).acted(entry, step, facts)
+    assert made.getvalue().removeprefix("\r\x1b[2K") == (
+        f"timeline: assert sure: {words}\n"
+    )

@@ -122,3 +122,35 @@ def test_options_come_from_the_environment(
     ((plan, options, watcher),) = made.calls
     assert (plan.seed, options.check_truth, options.results) == (12, False, tmp_path)
     assert isinstance(watcher, Progressing)
+
+
+def test_time_scale_shortens_the_plan(runner: Callable[..., Runner]) -> None:
+    """Every time is divided; the resolved scenario says by how much."""
+    made = runner()
+    assert fleetsim("--time-scale", "10").exit_code == 0
+    ((plan, options, _),) = made.calls
+    assert plan.duration_ns == 3_000_000_000
+    assert plan.shortened_by == 10
+    assert options.scenario["shorten_by"] == 10
+
+
+@pytest.mark.parametrize(("option", "code"), [((), 2), (("--allow-commands",), 0)])
+def test_commands_need_leave(
+    runner: Callable[..., Runner], tmp_path: Path, option: tuple[str, ...], code: int
+) -> None:
+    """A scenario that runs programs is refused unless the operator says so."""
+    made = runner()
+    file = tmp_path / "hook.yaml"
+    file.write_text(
+        json.dumps(
+            {
+                "name": "hook",
+                "lab": {},
+                "cohorts": [{"name": "a", "count": 1}],
+                "timeline": [{"at": "1s", "run_command": {"argv": ["true"]}}],
+            }
+        )
+    )
+    result = CliRunner().invoke(app, ["run", str(file), *option])
+    assert result.exit_code == code, result.output
+    assert len(made.calls) == (code == 0)
