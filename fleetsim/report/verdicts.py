@@ -141,14 +141,20 @@ def load_rehearsal(
 
 
 def _periods_ns(scenario: Mapping[str, Any]) -> dict[str, int]:
-    """File period of each cohort of a resolved scenario; older ones may lack it."""
+    """File period of each cohort of a resolved scenario; older ones may lack it.
+
+    The scenario is kept as written: a run that was shortened had shorter periods.
+    """
     found: dict[str, int] = {}
+    factor = scenario.get("shorten_by")
+    if not isinstance(factor, int | float) or factor < 1:
+        factor = 1
     cohorts = scenario.get("cohorts", ())
     for cohort in cohorts if isinstance(cohorts, list | tuple) else ():
         work = cohort.get("workload", {}) if isinstance(cohort, dict) else {}
         period_s = work.get("period") if isinstance(work, dict) else None
         if isinstance(period_s, int | float) and period_s > 0 and "name" in cohort:
-            found[str(cohort["name"])] = round(period_s * _NS_PER_S)
+            found[str(cohort["name"])] = round(period_s / factor * _NS_PER_S)
     return found
 
 

@@ -134,6 +134,26 @@ def test_a_change_is_detected_once_by_each_device(tmp_path: Path) -> None:
     assert told["time_to_recover_s"]["count"] == 2
 
 
+@pytest.mark.parametrize(
+    ("shorten_by", "late"), [(1.0, 0), (2.0, 2)], ids=["as written", "shortened"]
+)
+def test_a_shortened_run_has_shorter_periods(
+    tmp_path: Path, shorten_by: float, late: int
+) -> None:
+    """Two seconds late are in time with a period of 3 s, and late with half of it."""
+    written = {
+        "shorten_by": shorten_by,
+        "cohorts": [{"name": "ordinary", "workload": {"period": 3.0}}],
+    }
+    records = (
+        record(0),
+        record(1, ended_ns=3 * S),
+        record(2, ended_ns=4 * S),
+    )
+    told = summary_of(tmp_path, records=records, timeline=(), scenario=written)
+    assert told["rehearsal"]["files"]["late"] == late
+
+
 def test_an_older_run_has_no_histories(tmp_path: Path) -> None:
     """Without states and timeline there are still files, freshness and bytes."""
     told = summary_of(tmp_path, histories=None, timeline=(), scenario={})["rehearsal"]
