@@ -13,7 +13,7 @@ from cryptography import x509
 from fleetsim.core.trust_bundle import TrustBundle
 from fleetsim.forecast.fingerprints import dates_of, is_valid_at
 from fleetsim.forecast.handshakes import ClientSide, Reach
-from fleetsim.forecast.prover import Prover
+from fleetsim.forecast.reacher import Reacher
 from fleetsim.forecast.wording import failure_words, moment_words, title_of
 from fleetsim.transport.tls_server import PrivateKey, ServerCertificate, ServerTls
 
@@ -98,7 +98,7 @@ class Coverage:
 
 
 def cover(
-    prover: Prover,
+    reacher: Reacher,
     side: ClientSide,
     bundle: NamedBundle,
     chain: NamedChain,
@@ -109,7 +109,7 @@ def cover(
     """Find out from when to when a device accepts a server.
 
     Args:
-        prover: Makes the handshakes.
+        reacher: Makes the handshakes.
         side: The device; its bundle and clock are replaced.
         bundle: What it trusts.
         chain: What the server sends.
@@ -125,7 +125,7 @@ def cover(
     spans: list[Span] = []
     for first, last in zip([start, *inside], [*inside, end], strict=True):
         at = replace(side, bundle=bundle.bundle, unix_s=first)
-        reach = _reach(prover, at, chain, chain.base or base)
+        reach = _reach(reacher, at, chain, chain.base or base)
         why = why_not(reach, certificates, first)
         if spans and spans[-1].reach == reach and spans[-1].why == why:
             spans[-1] = replace(spans[-1], to_unix_s=last)
@@ -135,12 +135,12 @@ def cover(
 
 
 def _reach(
-    prover: Prover, side: ClientSide, chain: NamedChain, base: ServerTls
+    reacher: Reacher, side: ClientSide, chain: NamedChain, base: ServerTls
 ) -> Reach:
     if chain.key is None:
-        return prover.reach_chain(side, chain.certificates, base)
+        return reacher.reach_chain(side, chain.certificates, base)
     certificate = ServerCertificate(chain=chain.certificates, key=chain.key)
-    return prover.reach(side, replace(base, certificates=(certificate,)), side.unix_s)
+    return reacher.reach(side, replace(base, certificates=(certificate,)), side.unix_s)
 
 
 def why_not(reach: Reach, certificates: Iterable[x509.Certificate], unix_s: int) -> str:

@@ -26,7 +26,7 @@ from fleetsim.forecast.coverage import (
 )
 from fleetsim.forecast.handshakes import ClientSide
 from fleetsim.forecast.lint import Finding, lint_bundle, lint_chain
-from fleetsim.forecast.prover import Prover
+from fleetsim.forecast.reacher import Reacher
 from fleetsim.forecast.wording import dated, moment_words
 from fleetsim.transport.tls_context import ClientContexts
 from fleetsim.transport.tls_server import ServerTls
@@ -117,7 +117,7 @@ def make_forecast(question: Question) -> Forecast:
         InputError: The server's settings, a cipher group or the host cannot be used.
     """
     contexts = ClientContexts(identities=1)
-    prover = Prover(contexts)
+    reacher = Reacher(contexts)
     start = question.window[0]
     side = ClientSide(
         bundle=EMPTY_BUNDLE,
@@ -129,7 +129,7 @@ def make_forecast(question: Question) -> Forecast:
     trusted = [each.outcome.bundle for each in question.bundles]
     coverages = tuple(
         cover(
-            prover,
+            reacher,
             side,
             NamedBundle(bundle.name, bundle.outcome.bundle),
             chain,
@@ -156,7 +156,7 @@ def make_forecast(question: Question) -> Forecast:
         ),
         coverages=coverages,
         switches=_switches(coverages, len(question.chains)),
-        handshakes=prover.handshakes,
+        handshakes=reacher.handshakes,
     )
 
 

@@ -3,10 +3,11 @@
 The certificates of a lab are made as a run would make them, at the dates the timeline
 has for them; keys never leave memory but for a private folder that is gone at the end.
 An entry that waits for a condition is taken to come right after the one before it:
-nobody knows before the run. Of each cohort that speaks TLS this gives one question:
+nobody knows before the run. Of each cohort this gives one question per TLS front, its
+own first, then those that it is sent to by a configuration:
 
 * bundles: what its devices start with, then every bundle that is pushed to them;
-* chains: what their front starts with, then every certificate, cipher list and version
+* chains: what the front starts with, then every certificate, cipher list and version
   it swaps to.
 
 Whether the server takes the devices' own certificates is not looked at.
@@ -38,6 +39,8 @@ from fleetsim.scenario.timeline_schema import (
     IssueCa,
     IssueServerCertificate,
     PushBundle,
+    PushConfig,
+    Selector,
     SwapCiphers,
     SwapServerCertificate,
     SwapTlsVersions,
@@ -73,20 +76,27 @@ def questions_of(
         window: First second and first second after it, unix time.
 
     Returns:
-        One question per cohort that speaks TLS. Against a real target it has no
+        One question per cohort and TLS front. Against a real target they have no
         chains: nobody here knows what the target will send.
 
     Raises:
         InputError: A file cannot be read, a certificate cannot be made.
     """
-    cohorts = [each for each in plan.cohorts if each.security is not Security.LOW]
     if plan.lab is None:
-        return tuple(_target_question(plan, c, base_folder, window) for c in cohorts)
+        return tuple(
+            _target_question(plan, cohort, base_folder, window)
+            for cohort in plan.cohorts
+            if cohort.security is not Security.LOW
+        )
     with tempfile.TemporaryDirectory(prefix="fleetsim-") as folder:
         kit = build_lab(plan.lab, Path(folder), now, base_folder=base_folder)
     walk = _Walk(plan, kit, base_folder, now)
     walk.go()
-    return tuple(walk.question(cohort, window) for cohort in cohorts)
+    return tuple(
+        walk.question(cohort, front, window)
+        for cohort in plan.cohorts
+        for front in walk.fronts_of(cohort)
+    )
 
 
 def _target_question(
@@ -130,6 +140,7 @@ class _Walk:
         self._specs: Mapping[str, FrontSpec] = (
             {} if plan.lab is None else {each.name: each for each in plan.lab.fronts}
         )
+        self._moves: dict[int, list[str]] = {each.index: [] for each in plan.cohorts}
         self._fronts: dict[str, _Front] = {}
         self._chains: dict[str, list[NamedChain]] = {}
         for name, spec in self._specs.items():
@@ -146,16 +157,23 @@ class _Walk:
             self._now = self._start + timedelta(seconds=run_s * self._plan.time_scale)
             self._do(entry)
 
-    def question(self, cohort: CohortPlan, window: tuple[int, int]) -> Question:
-        """What was noted of a cohort."""
-        spec = self._specs[cohort.front]
+    def fronts_of(self, cohort: CohortPlan) -> tuple[str, ...]:
+        """TLS fronts that the devices of a cohort will ever use."""
+        names = dict.fromkeys((cohort.front, *self._moves[cohort.index]))
+        return tuple(name for name in names if name in self._fronts)
+
+    def question(
+        self, cohort: CohortPlan, front: str, window: tuple[int, int]
+    ) -> Question:
+        """What was noted of a cohort and a front."""
+        spec = self._specs[front]
         return Question(
-            title=f"cohort {cohort.name}, front {cohort.front}",
+            title=f"cohort {cohort.name}, front {front}",
             profile=cohort.profile,
             table=cohort.cipher_table,
             host=spec.host,
             bundles=tuple(self._bundles[cohort.index]),
-            chains=tuple(self._chains.get(cohort.front, ())),
+            chains=tuple(self._chains[front]),
             base=ANY_SERVER,
             window=window,
         )
@@ -171,6 +189,9 @@ class _Walk:
                 self._registry.issue_server(entry, action)
             case PushBundle():
                 self._push(entry, action)
+            case PushConfig() if action.front is not None:
+                for cohort in self._addressed(action.to):
+                    self._moves[cohort.index].append(action.front)
             case SwapServerCertificate():
                 for name in self._named(action.front):
                     front = self._fronts[name]
@@ -194,9 +215,7 @@ class _Walk:
 
     def _push(self, entry: TimelinePlan, action: PushBundle) -> None:
         data = self._bundle_bytes(action)
-        for cohort in self._plan.cohorts:
-            if action.to.cohorts and cohort.name not in action.to.cohorts:
-                continue
+        for cohort in self._addressed(action.to):
             known = self._bundles[cohort.index]
             outcome = load_bundle(data, cohort.profile.bundle, known[-1].outcome.bundle)
             known.append(BundleInput(name=self._label(entry), outcome=outcome))
@@ -217,6 +236,13 @@ class _Walk:
                 return b"no certificate store\n"
             case BundleFault.EMPTY:
                 return b""
+
+    def _addressed(self, to: Selector) -> tuple[CohortPlan, ...]:
+        return tuple(
+            cohort
+            for cohort in self._plan.cohorts
+            if not to.cohorts or cohort.name in to.cohorts
+        )
 
     def _named(self, front: str | None) -> tuple[str, ...]:
         return tuple(name for name in self._fronts if front in {None, name})

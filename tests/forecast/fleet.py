@@ -9,7 +9,13 @@ from fleetsim.core.trust_bundle import TrustBundle
 from fleetsim.forecast.handshakes import ClientSide
 from fleetsim.forecast.prover import DeviceView, Front
 from fleetsim.transport.tls_server import ServerCertificate, ServerTls
-from tests.transport.certificates import DEVICE_UNIX_S, Issued, authority, leaf
+from tests.transport.certificates import (
+    DEVICE_UNIX_S,
+    Issued,
+    authority,
+    crl,
+    leaf,
+)
 
 NOW = DEVICE_UNIX_S
 GROUPS = (
@@ -62,3 +68,20 @@ def fronts(*servers: ServerTls) -> tuple[Front, ...]:
     return tuple(
         Front(name=f"front {number}", tls=tls) for number, tls in enumerate(servers, 1)
     )
+
+
+def device(name: str = "00000001", number: int = 30, **changes: Any) -> Issued:
+    """A device certificate."""
+    values: dict[str, Any] = {"parent": DEVICE_CA, "dns": (), "addresses": ()}
+    return leaf(name, number=number, **(values | changes))
+
+
+def mutual(*revoked: Issued, **changes: Any) -> ServerTls:
+    """A server that wants client certificates and checks the list."""
+    values: dict[str, Any] = {
+        "client_cas": (DEVICE_CA.certificate, ROOT.certificate),
+        "require_client_certificate": True,
+        "check_crl": True,
+        "crls": (crl(DEVICE_CA, [one.certificate for one in revoked]), crl(ROOT)),
+    }
+    return server(**(values | changes))

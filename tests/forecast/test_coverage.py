@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from fleetsim.core.trust_bundle import TrustBundle
 from fleetsim.forecast.coverage import Coverage, NamedBundle, NamedChain, cover
 from fleetsim.forecast.handshakes import certificate_verdict
-from fleetsim.forecast.prover import Prover
+from fleetsim.forecast.reacher import Reacher
 from fleetsim.transport.tls_context import ClientContexts
 from tests.forecast.fleet import ISSUER, NOW, ROOT, SERVER, server, side
 from tests.transport.certificates import Issued, authority, leaf
 
 DAY_S = 86_400
 WINDOW = (NOW, NOW + 365 * DAY_S)
-PROVER = Prover()
+REACHER = Reacher()
 
 
 def on_day(day: float) -> dt.datetime:
@@ -30,7 +30,7 @@ def covered(
 ) -> Coverage:
     """Coverage of a chain without its key by a bundle."""
     return cover(
-        PROVER,
+        REACHER,
         side(),
         NamedBundle(
             "bundle", TrustBundle.of(a.certificate for a in anchors or (ROOT,))
@@ -93,7 +93,7 @@ def test_a_chain_may_be_of_a_server_with_its_own_ciphers(with_key: bool) -> None
         base=server(cipher_list="ECDHE-RSA-AES128-GCM-SHA256", max_version="TLSv1.2"),
     )
     bundle = NamedBundle("bundle", side().bundle)
-    (span,) = cover(PROVER, side(), bundle, chain, base=server(), window=WINDOW).spans
+    (span,) = cover(REACHER, side(), bundle, chain, base=server(), window=WINDOW).spans
     assert [each.failure is None for each in span.reach.groups] == [False, True]
     assert span.ok
     assert "no shared cipher" in span.why

@@ -5,20 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ed25519
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from fleetsim.core.settings import (
-    AdvanceOn,
-    ClockRules,
-    ClockSync,
-    FallbackPolicy,
-    GroupMemory,
-    TlsRules,
-)
 from fleetsim.core.trust_bundle import TrustBundle
-from fleetsim.forecast.handshakes import ClientSide, try_group
 from fleetsim.forecast.prover import (
     HORIZON_S,
     KEY_WORDS,
@@ -26,15 +14,10 @@ from fleetsim.forecast.prover import (
     Front,
     Prover,
     certificates_of,
-    view_of,
 )
-from fleetsim.transport.tls_context import ClientContexts
-from fleetsim.transport.tls_server import ServerContext, ServerTls
-from tests.core.certificates import make_certificate
-from tests.core.conversation import EPOCH_S, S, make_device, make_settings
+from fleetsim.transport.tls_server import ServerTls
 from tests.forecast.fleet import (
     DEVICE_CA,
-    GROUPS,
     ISSUER,
     NEW_ISSUER,
     NEW_ROOT,
@@ -42,17 +25,14 @@ from tests.forecast.fleet import (
     NOW,
     ROOT,
     SERVER,
+    device,
     fronts,
+    mutual,
     server,
-    side,
     view,
 )
 from tests.transport.certificates import (
-    EARLY,
-    FUTURE,
-    LATE,
     PAST,
-    Issued,
     authority,
     crl,
     leaf,
@@ -62,25 +42,6 @@ from tests.transport.pumps import identity_of
 DAY_S = 86_400
 OLD_ROOT_EXPIRED = authority("Old Root", number=1, not_after=PAST)
 CROSS = authority("New Root", parent=ROOT, number=3)
-
-
-def device(name: str = "00000001", number: int = 30, **changes: Any) -> Issued:
-    """A device certificate."""
-    values: dict[str, Any] = {"parent": DEVICE_CA, "dns": (), "addresses": ()}
-    return leaf(name, number=number, **(values | changes))
-
-
-def mutual(*revoked: Issued, **changes: Any) -> ServerTls:
-    """A server that wants client certificates and checks the list."""
-    values: dict[str, Any] = {
-        "client_cas": (DEVICE_CA.certificate, ROOT.certificate),
-        "require_client_certificate": True,
-        "check_crl": True,
-        "crls": (crl(DEVICE_CA, [one.certificate for one in revoked]), crl(ROOT)),
-    }
-    return server(**(values | changes))
-
-
 MINE = device()
 
 
@@ -297,96 +258,6 @@ def test_devices_alike_cost_one_proof() -> None:
     assert prover.handshakes == once
 
 
-IDENTITIES = (
-    None,
-    identity_of(MINE),
-    identity_of(device("00000002", 31)),
-    identity_of(device("00000003", 32, not_after=PAST)),
-    identity_of(device("00000004", 33, parent=NEW_ROOT)),
-)
-SERVERS = (
-    server(),
-    server(NEW_SERVER),
-    server(leaf(parent=ISSUER, not_after=PAST)),
-    server(leaf(parent=ISSUER, kind="p256")),
-    mutual(),
-    mutual(MINE),
-    mutual(crls=(crl(DEVICE_CA, next_update=PAST), crl(ROOT))),
-)
-SHARED = Prover()
-
-
-@pytest.mark.slow
-@settings(max_examples=150, deadline=None)
-@given(
-    anchors=st.lists(
-        st.sampled_from([ROOT, NEW_ROOT, OLD_ROOT_EXPIRED]), max_size=2, unique=True
-    ),
-    tls=st.sampled_from(SERVERS),
-    identity=st.sampled_from(IDENTITIES),
-    unix_s=st.sampled_from(
-        [
-            int(moment.timestamp()) + off
-            for moment in (EARLY, PAST, FUTURE, LATE)
-            for off in (-1, 0, 1)
-        ]
-    )
-    | st.integers(0, 0xFFFFFFFF),
-    server_unix_s=st.integers(0, 0xFFFFFFFF),
-)
-def test_a_kept_result_is_the_fresh_one(
-    anchors: list[Issued],
-    tls: ServerTls,
-    identity: Any,
-    unix_s: int,
-    server_unix_s: int,
-) -> None:
-    """Whatever was asked before, the answer is that of a handshake made now."""
-    looked_at = side(unix_s=unix_s, identity=identity)
-    looked_at = replace(
-        looked_at, bundle=TrustBundle.of(one.certificate for one in anchors)
-    )
-    if not anchors:
-        assert not SHARED.reach(looked_at, tls, server_unix_s).ok
-        return
-    context = ServerContext(tls)
-    fresh = tuple(
-        try_group(ClientContexts(), looked_at, group, context.connection(server_unix_s))
-        for group in GROUPS
-    )
-    assert SHARED.reach(looked_at, tls, server_unix_s).groups == fresh
-
-
-@pytest.mark.slow
-@settings(max_examples=40, deadline=None)
-@given(
-    tls=st.sampled_from(SERVERS[:4]),
-    anchor=st.sampled_from([ROOT, NEW_ROOT, OLD_ROOT_EXPIRED]),
-    unix_s=st.integers(0, 0xFFFFFFFF),
-)
-def test_without_the_key_the_reach_is_the_same(
-    tls: ServerTls, anchor: Issued, unix_s: int
-) -> None:
-    """A forecast from a chain file is the one that the server's owner would get."""
-    looked_at = side(anchor, unix_s=unix_s)
-    chain = tls.certificates[0].chain
-    assert SHARED.reach_chain(looked_at, chain, tls) == _plain(looked_at, tls)
-
-
-def _plain(looked_at: ClientSide, tls: ServerTls) -> Any:
-    return SHARED.reach(looked_at, tls, looked_at.unix_s)
-
-
-def test_a_chain_whose_kind_of_key_is_unknown_is_reached_by_nobody() -> None:
-    """No suite of a device goes with it, and no stand-in can be made."""
-    made = make_certificate("ed", key="ed25519")
-    assert isinstance(made.public_key(), ed25519.Ed25519PublicKey)
-    reach = Prover().reach_chain(side(), (made,), server())
-    assert {each.failure.kind for each in reach.groups if each.failure} == {
-        "tls.no_shared_cipher"
-    }
-
-
 def test_the_horizon_is_a_month() -> None:
     """The last second that counts, and the first that does not."""
     for late_s, is_stranded in ((0, False), (1, True)):
@@ -402,45 +273,3 @@ def test_what_a_server_sends_beside_its_leaf() -> None:
         ISSUER.certificate,
         NEW_ISSUER.certificate,
     )
-
-
-@pytest.mark.parametrize(
-    ("fallback", "position", "groups"),
-    [
-        (FallbackPolicy(), 2, (1, 2, 3)),
-        (FallbackPolicy(memory=GroupMemory.FOREVER), 1, (2, 3)),
-        (FallbackPolicy(memory=GroupMemory.CONNECTION), 2, (1, 2, 3)),
-        (FallbackPolicy(advance_on=AdvanceOn.NEVER), 0, (1,)),
-    ],
-    ids=["power cycle", "forever", "connection", "never"],
-)
-def test_a_device_is_seen_with_the_groups_it_can_still_offer(
-    fallback: FallbackPolicy, position: int, groups: tuple[int, ...]
-) -> None:
-    """A power cycle brings the first group back, unless the device never forgets."""
-    bundle = TrustBundle.of((ROOT.certificate,))
-    made = make_device(make_settings(fallback=fallback), bundle=bundle, skew_s=7)
-    made.position = position
-    seen = view_of(made, identity_of(MINE), 5 * S)
-    assert [group.name for group in seen.side.groups] == [f"group {n}" for n in groups]
-    assert (seen.side.bundle, seen.side.host) == (bundle, "lab.test")
-    assert seen.side.unix_s == EPOCH_S + 5 + 7
-    assert seen.side.identity == identity_of(MINE)
-    assert (seen.is_tls, seen.sets_clock) == (True, False)
-    assert seen.access_key == "AKIDEXAMPLE"
-
-
-def test_a_device_on_http_that_sets_its_clock_is_seen_so() -> None:
-    """The scheme of its endpoint, the clock rule of its profile."""
-    clock = ClockRules(sync=ClockSync.WHEN_CONNECTED)
-    made = make_device(make_settings(scheme="http", clock=clock))
-    seen = view_of(made, None, 0)
-    assert (seen.is_tls, seen.sets_clock) == (False, True)
-
-
-def test_rules_of_the_device_are_obeyed() -> None:
-    """A profile that checks less reaches more."""
-    lax = TlsRules(check_host=False)
-    wrong = leaf(dns=("other.test",), parent=ISSUER)
-    assert SHARED.reach(side(rules=lax), server(wrong), NOW).ok
-    assert not SHARED.reach(side(), server(wrong), NOW).ok

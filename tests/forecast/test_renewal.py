@@ -6,7 +6,7 @@ import pytest
 
 from fleetsim.core.trust_bundle import TrustBundle
 from fleetsim.forecast.handshakes import certificate_verdict
-from fleetsim.forecast.prover import Prover
+from fleetsim.forecast.reacher import Reacher
 from fleetsim.forecast.renewal import (
     StandIns,
     anchors_above,
@@ -157,7 +157,7 @@ def test_a_stand_in_has_the_kind_of_key_it_stands_for(
     issued: Issued, connects: tuple[bool, ...]
 ) -> None:
     """Renewal is in kind: key type and key usage are the issuer's policy."""
-    prover = Prover()
+    reacher = Reacher()
     stand_in = StandIns().server(server(issued), "storage.test")
     of_a_file = StandIns().certificate(issued.certificate, "storage.test")
     for bundle, tls in (
@@ -166,7 +166,7 @@ def test_a_stand_in_has_the_kind_of_key_it_stands_for(
     ):
         device = replace(side(), bundle=bundle)
         # The last suite of group 2 needs a signature only.
-        reach = prover.reach(device, replace(tls, max_version="TLSv1.2"), NOW)
+        reach = reacher.reach(device, replace(tls, max_version="TLSv1.2"), NOW)
         assert tuple(each.failure is None for each in reach.groups)[:1] == connects[:1]
 
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from fleetsim.core.settings import CipherGroup
 from fleetsim.core.trust_bundle import TrustBundle
 from fleetsim.forecast.handshakes import certificate_verdict
-from fleetsim.forecast.prover import Prover
+from fleetsim.forecast.reacher import Reacher
 from fleetsim.transport.tls_context import ClientContexts
 from tests.forecast.fleet import (
     DEVICE_CA,
@@ -216,7 +216,7 @@ def test_reach_is_what_openssl_s_server_gives(
         changes["max_version"] = "TLSv1.2"
     if "-cipher" not in options:
         options += ("-cipher", "ALL:@SECLEVEL=0")
-    mine = Prover().reach(device, server(issued, **changes), NOW)
+    mine = Reacher().reach(device, server(issued, **changes), NOW)
     write_identity(tmp_path, "server", issued)
     (tmp_path / "rest.pem").write_bytes(pem(issued.chain[1:]))
     with openssl_server(

@@ -172,6 +172,21 @@ def test_a_push_to_one_cohort_is_not_for_the_other() -> None:
     assert (len(second.bundles), len(second.chains)) == (2, 1)
 
 
+def test_a_cohort_on_http_is_asked_about_the_front_it_will_move_to() -> None:
+    """First trust, then TLS: the bundle is on the card before the configuration."""
+    fronts = [{"name": "plain", "security": "low"}, {"name": "tls"}]
+    timeline = [{"at": "1s", "push_config": {"front": "tls"}}]
+    plan = plan_of(
+        {"front": "plain", "security": "low"},
+        lab={"fronts": fronts},
+        timeline=timeline,
+    )
+    (question,) = questions(plan)
+    assert question.title == "cohort c0, front tls"
+    plan = plan_of({"front": "plain", "security": "low"}, lab={"fronts": fronts})
+    assert questions(plan) == ()
+
+
 def test_a_real_target_sends_what_only_its_operator_knows(tmp_path: Path) -> None:
     """Bundles are the cohort's, chains come from files; the host is the endpoint's."""
     pem = ROOT.certificate.public_bytes(Encoding.PEM)
