@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fleetsim.recording.run_folder import latest_run
-from fleetsim.report.summary import write_summary
+from fleetsim.report.summary import exit_code, write_summary
 from fleetsim.report.terminal import make_console, print_summary
 
 LATEST = "latest"
@@ -30,8 +30,8 @@ def report_command(
 ) -> None:
     """Summarise a run again: finished, interrupted or killed.
 
-    Exit code 99 when the run failed, 2 when there is no such run, otherwise 0: an
-    interrupted run is reported, not judged.
+    Exit code 99 when the run did not end as its scenario expects, 2 when there is no
+    such run, otherwise 0: an interrupted run is reported, not judged.
     """
     folder = find_run(run, results)
     summary = write_summary(folder)
@@ -42,8 +42,9 @@ def report_command(
         console = make_console(sys.stdout)
         print_summary(summary, console)
         console.print(f"Folder: {folder}", soft_wrap=True)
-    if summary["verdict"] in {"failed", "invalid"}:
-        raise typer.Exit(99)
+    code = exit_code(summary)
+    if code and summary["verdict"] != "interrupted":
+        raise typer.Exit(code)
 
 
 def find_run(run: str, results: Path) -> Path:

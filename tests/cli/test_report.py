@@ -52,6 +52,22 @@ def test_a_failed_run_is_99(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, ["report", str(folder)]).exit_code == 99
 
 
+@pytest.mark.parametrize(
+    ("threshold", "code"), [("failures > 0", 0), ("failures == 0", 99)]
+)
+def test_a_run_that_was_to_fail_is_judged_by_that(
+    tmp_path: Path, threshold: str, code: int
+) -> None:
+    """Damage on purpose is 0, its absence 99, as from ``fleetsim run``."""
+    folder = make_run(
+        tmp_path,
+        [record()],
+        thresholds=(threshold,),
+        scenario={"expect": "fail", "cohorts": []},
+    )
+    assert CliRunner().invoke(app, ["report", str(folder)]).exit_code == code
+
+
 def test_an_invalid_run_is_99(tmp_path: Path) -> None:
     """Times of a saturated generator hold nothing."""
     folder = make_run(
