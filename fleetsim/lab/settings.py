@@ -279,10 +279,13 @@ class LabSettings(_Settings):
             return self
         if self.front_folder is None:
             raise ValueError(f"front_program {program} needs a front_folder")
-        if self.clock is not None:
+        if self.clock is not None and any(
+            front.tls is not None and front.tls.client_ca_path is not None
+            for front in self.fronts
+        ):
             raise ValueError(
-                f"{program} goes by this machine's clock: a calendar needs the "
-                "built-in front"
+                f"{program} judges client certificates by this machine's clock: a "
+                "calendar needs the built-in front"
             )
         return self
 

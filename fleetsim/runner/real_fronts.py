@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from fleetsim.core.settings import Security
 from fleetsim.exceptions import Problem
 from fleetsim.lab.settings import FrontProgram, LabSettings
 from fleetsim.scenario.plan import Plan
@@ -36,9 +37,13 @@ def front_problems(plan: Plan, program: FrontProgram) -> Iterable[Problem]:
     where = f"--front {program}"
     if plan.lab is None:
         yield Problem(where, "is for the lab; this scenario has a target of its own")
-    if plan.calendar_epoch_unix_s is not None:
+    elif plan.calendar_epoch_unix_s is not None and any(
+        front.security is Security.HIGH for front in plan.lab.fronts
+    ):
+        # The server's own certificate is judged by the devices, signatures by the lab:
+        # both follow the calendar whatever ends TLS.
         yield Problem(
             where,
-            "goes by this machine's clock, so it cannot follow the scenario's calendar: "
-            "leave out --front, or the calendar",
+            "judges client certificates by this machine's clock, so it cannot follow the "
+            "scenario's calendar: leave out --front, or the calendar",
         )

@@ -57,9 +57,10 @@ def test_secrets_are_not_shown() -> None:
                 "front_program": "haproxy",
                 "front_folder": "/f",
                 "clock": {"epoch_unix_s": 0, "origin_monotonic_ns": 0},
+                "fronts": [{"name": "x", "tls": {**TLS, "client_ca_path": "/ca.pem"}}],
             },
             "",
-            "haproxy goes by this machine's clock",
+            "haproxy judges client certificates by this machine's clock",
         ),
         ({"fronts": [{"name": "x"}]}, "fronts.0", "needs tls"),
         (

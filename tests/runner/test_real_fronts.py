@@ -8,6 +8,7 @@ from fleetsim.runner.real_fronts import FOLDER, front_problems, with_front
 from tests.runner.plans import TARGET, plan_of
 
 SETTINGS = LabSettings(fronts=(FrontSettings(name="a", scheme="http"),))
+MUTUAL = {"fronts": [{"name": "main"}, {"name": "mutual", "security": "high"}]}
 CALENDAR = {"start": "2027-03-02", "time_scale": 3600}
 
 
@@ -15,16 +16,17 @@ CALENDAR = {"start": "2027-03-02", "time_scale": 3600}
     ("top", "words"),
     [
         ({}, []),
-        ({"calendar": CALENDAR}, ["calendar"]),
+        ({"calendar": CALENDAR}, []),
+        ({"calendar": CALENDAR, "lab": MUTUAL}, ["calendar"]),
         ({"target": {**TARGET, "ca_file": "root.pem"}}, ["is for the lab"]),
     ],
-    ids=["lab", "calendar", "target"],
+    ids=["lab", "calendar", "calendar and client certificates", "target"],
 )
 @pytest.mark.parametrize("program", FrontProgram)
 def test_what_a_program_cannot_do(
     program: FrontProgram, top: dict[str, Any], words: list[str]
 ) -> None:
-    """A real program needs the lab and this machine's clock; the built-in front neither."""
+    """It needs the lab, and for client certificates this machine's clock."""
     problems = list(front_problems(plan_of(**top), program))
     expected = [] if program is FrontProgram.BUILTIN else words
     assert len(problems) == len(expected)

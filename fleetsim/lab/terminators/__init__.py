@@ -39,5 +39,6 @@ The *verdict* is the same everywhere: a refused device is refused, in one phase 
 other, and a device that built-in lets in is let in. Sessions are never resumed across a
 swap: caches are off, and with tickets every swap is a reload, which makes new ticket keys
 (HAProxy keeps them when a list changes in memory, and would let a revoked device resume).
-The machine's clock is theirs: a calendar is refused for them.
+The machine's clock is theirs: a calendar is refused for them where they judge client
+certificates.
 """
