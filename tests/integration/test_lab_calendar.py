@@ -121,6 +121,7 @@ async def put(port: int, unix_s: float) -> Response:
         ("control", UNIX_S, 200),
         ("control", LATER_S, 403),
     ],
+    ids=["now", "in-time", "too-early", "today", "control-today", "control-later"],
 )
 async def test_signatures_are_judged_at_the_calendars_time(
     start: Start, front: str, signed_s: float, status: int
