@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from fleetsim.lab.settings import TlsVersion
 from fleetsim.runner.lab_setup import (
@@ -95,6 +96,25 @@ def test_validity(tmp_path: Path) -> None:
     assert leaf.not_valid_after_utc == NOW + timedelta(seconds=90)
     assert leaf.not_valid_before_utc == NOW - CLOCK_SLACK
     assert kit.root.certificate.not_valid_before_utc == NOW - CLOCK_SLACK
+
+
+@pytest.mark.parametrize("name", ["root", "intermediate", "devices"])
+def test_an_authority_may_end_and_have_another_key(tmp_path: Path, name: str) -> None:
+    """Each by itself; the others keep ten years and RSA 2048."""
+    spec = {name: {"lifetime": "90s", "key": "p256"}}
+    kit = build(tmp_path, authorities=spec)
+    found = {
+        "root": kit.root,
+        "intermediate": kit.server_authority,
+        "devices": kit.device_authority,
+    }
+    short = found.pop(name).certificate
+    assert short.not_valid_before_utc == NOW - CLOCK_SLACK
+    assert short.not_valid_after_utc == NOW + timedelta(seconds=90)
+    assert isinstance(short.public_key(), ec.EllipticCurvePublicKey)
+    for other in found.values():
+        assert other.certificate.not_valid_after_utc == NOW + timedelta(days=3650)
+        assert isinstance(other.certificate.public_key(), rsa.RSAPublicKey)
 
 
 def test_names_of_the_certificate(tmp_path: Path) -> None:
