@@ -7,9 +7,10 @@ from typing import assert_never
 from fleetsim.core.settings import Endpoint
 from fleetsim.engine.fleet import Fleet
 from fleetsim.runner.commands import run_command
+from fleetsim.runner.credential_actions import CredentialDesk
 from fleetsim.runner.device_actions import act_on_devices
 from fleetsim.runner.front_actions import FrontDesk, describe
-from fleetsim.runner.identity_actions import CredentialDesk, IdentityDesk
+from fleetsim.runner.identity_actions import IdentityDesk
 from fleetsim.runner.ota_actions import OtaDesk
 from fleetsim.runner.pki_registry import PkiRegistry
 from fleetsim.runner.sites import Target

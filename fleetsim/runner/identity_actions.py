@@ -1,4 +1,4 @@
-"""IdentityDesk: device certificates and S3 keys, given, taken over and taken away.
+"""IdentityDesk: device certificates, given out, revoked and taken off the list again.
 
 Order of a rotation, as AWS IoT and every careful operator do it: let the servers accept
 the new issuer, give out the new certificates, and only later revoke the old ones. The
@@ -20,24 +20,21 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from fleetsim.core.settings import Credentials
 from fleetsim.engine.actions import DeviceActions
 from fleetsim.engine.fleet import CohortBinding
-from fleetsim.lab.process import LabProcess
 from fleetsim.pki.authority import Authority
 from fleetsim.pki.certificates import Usage, Validity
 from fleetsim.pki.crl import Reason, Revocation, build_crl
 from fleetsim.pki.identities import DEFAULT_POOL_SIZE, issue_devices
 from fleetsim.pki.keys import KeyType, PrivateKey, generate_keys
 from fleetsim.runner.front_actions import FrontDesk, describe
-from fleetsim.runner.lab_setup import CA_LIFETIME, CLOCK_SLACK, new_credentials
+from fleetsim.runner.lab_setup import CA_LIFETIME, CLOCK_SLACK
 from fleetsim.runner.pki_registry import Now, PkiRegistry
 from fleetsim.runner.timeline import ActionFailedError, Execution, Facts
 from fleetsim.scenario.plan import Plan
 from fleetsim.scenario.selecting import select
 from fleetsim.scenario.timeline_schema import (
     RevokeDevices,
-    RotateCredentials,
     RotateDeviceCertificates,
     Unrevoke,
 )
@@ -338,59 +335,6 @@ class IdentityDesk:
         root = self._registry.issuer_of((issuer.certificate, *issuer.chain)[-1])
         if root is not None:
             yield root
-
-
-class CredentialDesk:
-    """Rotates the S3 keys of the fleet.
-
-    Args:
-        plan: The whole plan.
-        fleet: The devices.
-        lab: Whose credentials they are.
-        credentials: The fleet's keys at the start.
-    """
-
-    def __init__(
-        self,
-        plan: Plan,
-        *,
-        fleet: DeviceActions,
-        lab: LabProcess,
-        credentials: Credentials,
-    ) -> None:
-        self._plan = plan
-        self._fleet = fleet
-        self._lab = lab
-        self._current = credentials
-        self._accepted = {credentials.access_key}
-
-    @property
-    def accepted(self) -> frozenset[str]:
-        """Access key ids of the fleet that the server accepts now."""
-        return frozenset(self._accepted)
-
-    async def rotate(self, execution: Execution, action: RotateCredentials) -> Facts:
-        """Accept new keys, hand them out, refuse the old ones after the overlap."""
-        chosen = select(self._plan, action.to)
-        new, old = new_credentials(), self._current
-        await self._lab.request(
-            "add_credentials", access_key=new.access_key, secret_key=new.secret_key
-        )
-        self._current = new
-        self._accepted.add(new.access_key)
-        changed = await self._fleet.set_credentials(chosen, new)
-        facts: Facts = {
-            "devices": len(chosen),
-            "changed": changed,
-            "new_access_key": new.access_key,
-            "old_access_key": old.access_key,
-        }
-        execution.note("given", **facts)
-        ends_ns = execution.clock.now_ns() + round(action.overlap * 1e9)
-        await execution.clock.sleep_until(ends_ns)
-        await self._lab.request("remove_credentials", access_key=old.access_key)
-        self._accepted.discard(old.access_key)
-        return facts
 
 
 def set_of(authorities: Iterable[Authority]) -> tuple[Authority, ...]:

@@ -12,30 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from fleetsim.core.device import Device
 from fleetsim.core.device_settings import NS_PER_S, RunClock
 from fleetsim.core.settings import Endpoint
 from fleetsim.engine.fleet import CohortBinding, Fleet
-from fleetsim.forecast.prover import Front, Prover, view_of
-from fleetsim.lab.settings import TlsSettings
-from fleetsim.lab.tls_files import load_tls
 from fleetsim.pki.authority import Authority
 from fleetsim.pki.keys import PrivateKey
 from fleetsim.recording.json_file import write_json
 from fleetsim.recording.names import FIGURES
 from fleetsim.recording.run_folder import RunFolder
 from fleetsim.runner.actions import Actions, Desks, endpoint_url
+from fleetsim.runner.credential_actions import CredentialDesk
 from fleetsim.runner.front_actions import FrontDesk
 from fleetsim.runner.front_control import LabFronts
-from fleetsim.runner.identity_actions import (
-    CredentialDesk,
-    IdentityDesk,
-    prepare_pools,
-)
+from fleetsim.runner.identity_actions import IdentityDesk, prepare_pools
 from fleetsim.runner.live_figures import LiveFigures
 from fleetsim.runner.ota_actions import OtaDesk, read_files
 from fleetsim.runner.pki_registry import PkiRegistry, calendar, prepare_keys
 from fleetsim.runner.sites import Target, front_endpoint
+from fleetsim.runner.stranding import Stranding
 from fleetsim.runner.timeline import (
     LOOK_EVERY_NS,
     ActionFailedError,
@@ -136,9 +130,6 @@ class Rehearsal:
         self._origin_ns = 0
         self._epoch_unix_s = 0.0
         self._timeline: Timeline | None = None
-        self._prover = Prover()
-        self._servers: dict[str, tuple[TlsSettings | None, Front]] = {}
-        self._indexes = {each.device_id: each.index for each in plan.devices}
 
     # ------------------------------------------------------------ calendar
 
@@ -153,6 +144,11 @@ class Rehearsal:
         self._epoch_unix_s = epoch_ns / NS_PER_S
         self._begun.set()
         return RunClock(epoch_ns, plan.time_scale)
+
+    def _server_unix_s(self, now_ns: int) -> int:
+        """The servers' clock at a run time."""
+        elapsed_s = now_ns / NS_PER_S * self._plan.time_scale
+        return int(self._epoch_unix_s + elapsed_s)
 
     # ------------------------------------------------------------ life
 
@@ -175,7 +171,7 @@ class Rehearsal:
         self._figures = LiveFigures(
             fleet.figures, desks.ota, lambda: desks.identities.revoked
         )
-        fleet.set_stranding(lambda device: self._stranded(fleet, desks, device))
+        fleet.set_stranding(Stranding(desks, self._server_unix_s).reason)
         clock = FleetClock(fleet.now_ns)
         self._timeline = Timeline(
             self._plan.timeline,
@@ -281,47 +277,6 @@ class Rehearsal:
             if not condition.holds(self._figures):
                 return expression, self._figures[condition.figure]
         return None
-
-    # ------------------------------------------------------------ stranding
-
-    def _stranded(self, fleet: Fleet, desks: Desks, device: Device) -> str | None:
-        """Prove that a device cannot come back by itself; see the prover."""
-        now_ns = fleet.now_ns()
-        identity = desks.identities.identity(self._indexes[device.device_id])
-        return self._prover.stranded_reason(
-            view_of(device, identity, now_ns),
-            self._fronts_at(fleet, desks, device),
-            int(self._epoch_unix_s + now_ns / NS_PER_S * self._plan.time_scale),
-            known=tuple(each.certificate for each in desks.registry.authorities),
-            accepted_keys=None
-            if desks.credentials is None
-            else desks.credentials.accepted,
-        )
-
-    def _fronts_at(
-        self, fleet: Fleet, desks: Desks, device: Device
-    ) -> tuple[Front, ...]:
-        """What stands at a device's endpoint; nothing is known of a real target."""
-        spec, address = self._plan.lab, self._target.address
-        if spec is None or address is None or desks.fronts is None:
-            return ()
-        endpoint = device.settings.endpoint
-        port = fleet.resolver.dialled_port(endpoint.host, endpoint.port)
-        return tuple(
-            self._front(each.name, desks.fronts.settings.get(each.name))
-            for each in spec.fronts
-            if address.fronts[each.name][1] == port
-        )
-
-    def _front(self, name: str, settings: TlsSettings | None) -> Front:
-        """A front as it is now; its files are read again only after a swap."""
-        known = self._servers.get(name)
-        if known is not None and known[0] is settings:
-            return known[1]
-        tls = None if settings is None else load_tls(settings)
-        front = Front(name=name, tls=tls)
-        self._servers[name] = (settings, front)
-        return front
 
     # ------------------------------------------------------------ desks
 

@@ -1,7 +1,6 @@
-"""IdentityDesk: order of a rotation, lists that openssl believes, keys that are replaced."""
+"""IdentityDesk: order of a rotation, and lists that openssl believes."""
 
 import subprocess
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,18 +9,14 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from fleetsim.core.settings import Credentials, Endpoint
+from fleetsim.core.settings import Endpoint
 from fleetsim.lab.settings import TlsSettings
 from fleetsim.lab.tls_files import load_tls
 from fleetsim.pki.certificates import certificates_pem
 from fleetsim.runner.bindings import Site, bind
 from fleetsim.runner.front_actions import FrontDesk
-from fleetsim.runner.identity_actions import (
-    CredentialDesk,
-    IdentityDesk,
-    prepare_pools,
-)
-from fleetsim.runner.lab_setup import LabKit, build_lab, new_credentials
+from fleetsim.runner.identity_actions import IdentityDesk, prepare_pools
+from fleetsim.runner.lab_setup import LabKit, build_lab
 from fleetsim.runner.pki_registry import PkiRegistry
 from fleetsim.runner.timeline import ActionFailedError, Facts
 from fleetsim.scenario.plan import Plan
@@ -29,7 +24,6 @@ from fleetsim.scenario.selecting import select
 from fleetsim.scenario.target_schema import LabSpec
 from fleetsim.scenario.timeline_schema import (
     IssueCa,
-    RotateCredentials,
     Selector,
 )
 from fleetsim.transport.base import ClientIdentity
@@ -49,13 +43,12 @@ ENDPOINT = Endpoint(
 
 
 class Order:
-    """Fleet, front control and lab in one: writes down the order of things."""
+    """Fleet and front control in one: writes down the order of things."""
 
     def __init__(self) -> None:
         self.order: list[tuple[Any, ...]] = []
         self.tls: TlsSettings | None = None
         self.given: dict[int, ClientIdentity] = {}
-        self.accepted: set[str] = set()
 
     async def swap_front(self, front: str, tls: TlsSettings) -> None:
         """New settings of a front."""
@@ -68,18 +61,6 @@ class Order:
             self.order.append(("given",))
         self.given[index] = identity
         return True
-
-    async def set_credentials(
-        self, indexes: Iterable[int], credentials: Credentials
-    ) -> int:
-        """Devices have new keys."""
-        self.order.append(("keys", credentials.access_key))
-        return len(tuple(indexes))
-
-    async def request(self, command: str, **arguments: Any) -> Facts:
-        """A command to the lab."""
-        self.order.append((command, arguments["access_key"]))
-        return {}
 
 
 @pytest.fixture(scope="module")
@@ -353,27 +334,3 @@ def test_pools_are_made_beforehand() -> None:
     )
     assert len(own[0, 0]) == 50
     assert prepare_pools(staged_plan(HIGH, lab=FRONTS)) == {}
-
-
-@pytest.mark.parametrize("overlap_s", [0, 4])
-def test_credentials_overlap(overlap_s: float) -> None:
-    """Accept the new, hand them out, refuse the old: in this order, never a gap."""
-    plan = staged_plan({"count": COUNT}, {"name": "k", "at": "0s"})
-    order, stage = Order(), Stage()
-    fleet: Any = order
-    old = new_credentials()
-    desk = CredentialDesk(plan, fleet=fleet, lab=fleet, credentials=old)
-    facts = stage.complete(
-        desk.rotate(
-            stage.execution(plan.timeline[0]), RotateCredentials(overlap=overlap_s)
-        )
-    )
-    new = facts["new_access_key"]
-    assert order.order == [
-        ("add_credentials", new),
-        ("keys", new),
-        ("remove_credentials", old.access_key),
-    ]
-    assert round(stage.now_ns() / S, 3) == overlap_s
-    assert desk.accepted == {new}
-    assert old.secret_key not in repr(facts)
