@@ -56,27 +56,38 @@ async def front(kind: FrontProgram, tmp_path: Path) -> AsyncIterator[Rig]:
 
 
 @ALL
-async def test_swap_is_complete_when_it_returns(front: Rig) -> None:
-    """Of many clients at once not one meets the old settings after a swap."""
+async def test_swap_is_complete_and_loses_nobody(front: Rig) -> None:
+    """New clients come all the time: each is served, none by the old settings later."""
     await front.start()
+    seen: list[tuple[int, bool, str]] = []
+    turn = 0
+    is_over = False
 
-    async def suites_of(count: int) -> Counter[str]:
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(front.attempt("AES128-SHA", "AES256-SHA"))
-                for _ in range(count)
-            ]
-        return Counter(task.result().suite for task in tasks)
+    async def client() -> None:
+        while not is_over:
+            began = turn
+            attempt = await front.attempt("AES128-SHA", "AES256-SHA")
+            seen.append((began, attempt.is_served, attempt.suite))
 
-    for number in range(4):
-        chosen = ("AES128-SHA", "AES256-SHA")[number % 2]
-        # Clients come all the time, so that both generations are busy.
-        async with asyncio.TaskGroup() as group:
-            before = group.create_task(suites_of(20))
+    async with asyncio.TaskGroup() as group:
+        for _ in range(BUSY):
+            group.create_task(client())
+        for number in range(1, 9):
+            await turn_until(partial(has_seen, seen, turn, 2 * BUSY))
+            chosen = ("AES128-SHA", "AES256-SHA")[number % 2]
             await front.swap(front.tls(cipher_list=f"{chosen}:@SECLEVEL=0"))
-            after = group.create_task(suites_of(20))
-        assert before.result().total() == 20
-        assert after.result() == {chosen: 20}
+            turn = number
+        await turn_until(partial(has_seen, seen, turn, 2 * BUSY))
+        is_over = True
+    assert all(is_served for _, is_served, _ in seen)
+    # A client that began in one turn may have been accepted in the next.
+    last = {suite for began, _, suite in seen if began == 8}
+    assert last == {"AES128-SHA"}
+
+
+def has_seen(seen: list[tuple[int, bool, str]], turn: int, goal: int) -> bool:
+    """Whether so many clients of this turn have come and gone."""
+    return sum(began == turn for began, *_ in seen) >= goal
 
 
 @ALL

@@ -20,7 +20,7 @@ from fleetsim.lab.terminators.program import (
     Capacity,
     Transaction,
     folder_name,
-    socket_name,
+    listening,
 )
 from fleetsim.transport import tls_names
 from fleetsim.transport.tls_server import ServerTls
@@ -159,8 +159,11 @@ class Haproxy:
             # A request that meets a reload on a kept connection is still answered.
             "option idle-close-on-response",
             "frontend front",
-            f"bind unix@{socket_name(generation)} accept-proxy mode 600 ssl "
-            + " ".join(self._tls_words(tls, folder_name(generation))),
+            *(
+                f"bind unix@{place} accept-proxy mode 600 ssl "
+                + " ".join(self._tls_words(tls, folder_name(generation)))
+                for place in listening(generation)
+            ),
             "log global",
             "option dontlognull",
             # One line a connection: later requests say nothing new about TLS.

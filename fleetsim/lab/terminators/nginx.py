@@ -30,7 +30,7 @@ from fleetsim.lab.terminators.program import (
     Capacity,
     Transaction,
     folder_name,
-    socket_name,
+    listening,
 )
 from fleetsim.transport.tls_server import ServerTls
 
@@ -210,14 +210,10 @@ class Nginx:
         for one in files.certificate_files(tls):
             servers.setdefault(one.server_names, []).append(one.name)
         for names, certificates in servers.items():
-            is_default = not names
-            listens = f"listen unix:{socket_name(generation)} ssl proxy_protocol"
+            rest = "" if names else " default_server backlog=4096"
             yield "server {"
-            yield (
-                f"{listens} default_server backlog=4096;"
-                if is_default
-                else (f"{listens};")
-            )
+            for place in listening(generation):
+                yield f"listen unix:{place} ssl proxy_protocol{rest};"
             if names:
                 checked = (files.word("server_names", name) for name in names)
                 yield f"server_name {' '.join(checked)};"

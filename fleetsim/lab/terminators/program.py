@@ -107,6 +107,15 @@ def socket_name(generation: int) -> str:
     return f"front-{generation}.sock"
 
 
+def listening(generation: int) -> tuple[str, ...]:
+    """Sockets that a program configured with this generation listens on.
+
+    The one of the generation before is among them: a connection that was dialled and
+    not yet accepted when the program reloads is taken over instead of reset.
+    """
+    return tuple(socket_name(each) for each in (generation - 1, generation) if each > 0)
+
+
 def folder_name(generation: int) -> str:
     """Folder of this generation's certificates."""
     return f"tls-{generation}"

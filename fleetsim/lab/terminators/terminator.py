@@ -5,7 +5,9 @@ socket that only a program configured with them listens on. :meth:`Terminator.sw
 the next generation beside the present one, has the program itself check it, puts the new
 configuration in place, signals a reload and waits until the new socket accepts. From that
 instant every new connection is dialled to it; connections of the old generation go on
-until the program ends them. A generation that is refused leaves nothing behind.
+until the program ends them, and those that were dialled and not yet accepted are taken
+over, for the new configuration listens on the old socket too. A generation that is refused
+leaves nothing behind.
 
 HAProxy can change certificates and lists without a reload (its runtime API); that is used
 when nothing else changed, as an operator would.
@@ -296,7 +298,6 @@ class Terminator:
 
     def _discard(self, generation: int) -> None:
         shutil.rmtree(self._folder / folder_name(generation), ignore_errors=True)
-        (self._folder / socket_name(generation)).unlink(missing_ok=True)
         (self._folder / NEXT_CONFIG).unlink(missing_ok=True)
 
     def _refusal(self, words: str) -> InputError:

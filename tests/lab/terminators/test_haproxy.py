@@ -15,7 +15,8 @@ HAPROXY = Haproxy()
 def bind(**changes: object) -> str:
     """The ``bind`` line of these TLS settings, one space around every word."""
     config = HAPROXY.config(server_tls(**changes), 3, CAPACITY)
-    (line,) = [each for each in config.splitlines() if each.startswith("bind ")]
+    before, line = (each for each in config.splitlines() if each.startswith("bind "))
+    assert before.replace("front-2", "front-3") == line
     return f" {line} "
 
 
