@@ -78,8 +78,11 @@ class Episode:
 
     @property
     def recovered_ns(self) -> int | None:
-        """How long it lasted; ``None`` = to the end of the run."""
-        return self.ended_ns - self.began_ns if self.ended_ns >= 0 else None
+        """How long it lasted; ``None`` = to the end of the run.
+
+        Never negative, also where records of another tool overlap in time.
+        """
+        return max(0, self.ended_ns - self.began_ns) if self.ended_ns >= 0 else None
 
 
 @dataclass(slots=True)
