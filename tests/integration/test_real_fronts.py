@@ -384,15 +384,17 @@ async def test_log_names_the_same_causes(front: Rig) -> None:
     await front.attempt()
     await front.attempt("AES128-SHA", leaf=DEVICE)
     await front.attempt(leaf=DEVICE, host="elsewhere.example")
-    entries = await front.handshakes(5)
+    await front.attempt(leaf=device("00000001", ca="other"))
+    entries = await front.handshakes(6)
     assert [entry["result"] for entry in entries] == [
         "ok",
         "tls.verify.cert_revoked",
         "tls.verify.no_peer_certificate",
         "tls.no_shared_cipher",
         "tls.alert.bad_certificate",
+        "tls.verify.unable_to_get_issuer_cert_locally",
     ]
-    assert [entry["number"] for entry in entries] == [1, 2, 3, 4, 5]
+    assert [entry["number"] for entry in entries] == [1, 2, 3, 4, 5, 6]
     first, second = entries[:2]
     assert first["suite"] == "ECDHE-RSA-AES128-GCM-SHA256"
     assert (first["version"], first["server_name"]) == ("TLSv1.2", "localhost")

@@ -234,7 +234,12 @@ def _completed(values: dict[str, Any]) -> HandshakeEntry:
     result, detail = "ok", ""
     if verify.startswith("FAILED:"):
         detail = verify.removeprefix("FAILED:")
-        result = f"tls.verify.{VERDICTS.get(detail, 'unspecified')}"
+        verdict = VERDICTS.get(detail, "unspecified")
+        # nginx lets OpenSSL verify on and logs the last error; this one only ever
+        # follows the error that others stop at.
+        if verdict == "unable_to_verify_leaf_signature":
+            verdict = "unable_to_get_issuer_cert_locally"
+        result = f"tls.verify.{verdict}"
     elif verify == "NONE" and status == "400":
         result, detail = "tls.verify.no_peer_certificate", "answered 400"
     return HandshakeEntry(

@@ -118,6 +118,12 @@ LINE = (
         (".", "NONE", "400", "tls.verify.no_peer_certificate"),
         (".", "FAILED:certificate revoked", "400", "tls.verify.cert_revoked"),
         (".", "FAILED:CRL has expired", "400", "tls.verify.crl_has_expired"),
+        (
+            ".",
+            "FAILED:unable to verify the first certificate",
+            "400",
+            "tls.verify.unable_to_get_issuer_cert_locally",
+        ),
         (".", "FAILED:words of a later OpenSSL", "400", "tls.verify.unspecified"),
     ],
 )
