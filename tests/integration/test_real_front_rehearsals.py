@@ -102,6 +102,26 @@ def test_renewal_before_revocation(kind: FrontProgram, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", PROGRAMS)
+def test_unrevoked_devices_come_back(kind: FrontProgram, tmp_path: Path) -> None:
+    """Taken off the list, devices are back; only an alert made them burn their groups."""
+    finished = rehearse(
+        kind,
+        tmp_path,
+        scenario(
+            cohort("fleet", 8, security="high"),
+            lab=HIGH,
+            duration="9s",
+            timeline=[
+                {"at": "2s", "revoke_devices": {"to": {"share": "25%"}}},
+                {"at": "5s", "unrevoke": {}},
+            ],
+        ),
+    )
+    back = "connected" if kind is NGINX else "degraded"
+    assert states(finished)["fleet"] == Counter(connected=6) + Counter({back: 2})
+
+
+@pytest.mark.parametrize("kind", PROGRAMS)
 def test_expired_list(kind: FrontProgram, tmp_path: Path) -> None:
     """A revocation list that was not renewed shuts out everybody, revoked or not."""
     finished = rehearse(

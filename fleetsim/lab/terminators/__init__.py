@@ -16,7 +16,7 @@ balancer. A swap writes a new *generation* of files, has the program check them,
 it, and sends new connections to the socket that only the new generation listens on: not
 one of them meets the old settings.
 
-Differences that stay, each held by a test in ``tests/integration/test_real_fronts.py``:
+Differences that stay, each held by a test in ``tests/integration/test_real_front*.py``:
 
 ================================  =====================  ============================
 what a device sees                nginx                  HAProxy
@@ -24,6 +24,8 @@ what a device sees                nginx                  HAProxy
 no, revoked, expired, unknown     handshake completes,   as built-in: alert in the
 client certificate                then HTTP 400          handshake
 no client certificate at all      HTTP 400               as built-in: handshake_failure
+cipher group after such a         stays: the handshake   as built-in: advances, and the
+refusal                           did not fail           device comes back *degraded*
 idle kept connection at a swap    closed; a request on   kept when only certificates
                                   its way is lost, and   or revocation lists changed,
                                   sent again             else one more answer, with
@@ -36,7 +38,9 @@ handshake log                     failures, and those    the same
 ================================  =====================  ============================
 
 The *verdict* is the same everywhere: a refused device is refused, in one phase or the
-other, and a device that built-in lets in is let in. Sessions are never resumed across a
+other, and a device that built-in lets in is let in. A threshold on the failure kind
+(``tls.alert.certificate_revoked``; ``http.status`` behind nginx) or on ``degraded`` after
+a refused client certificate is about the phase, not about the verdict. Sessions are never resumed across a
 swap: caches are off, and with tickets every swap is a reload, which makes new ticket keys
 (HAProxy keeps them when a list changes in memory, and would let a revoked device resume).
 The machine's clock is theirs: a calendar is refused for them where they judge client
