@@ -40,9 +40,11 @@ handshake log                     failures, and those    the same
 The *verdict* is the same everywhere: a refused device is refused, in one phase or the
 other, and a device that built-in lets in is let in. A threshold on the failure kind
 (``tls.alert.certificate_revoked``; ``http.status`` behind nginx) or on ``degraded`` after
-a refused client certificate is about the phase, not about the verdict. Sessions are never resumed across a
-swap: caches are off, and with tickets every swap is a reload, which makes new ticket keys
-(HAProxy keeps them when a list changes in memory, and would let a revoked device resume).
+a refused client certificate is about the phase, not about the verdict.
+
+Sessions are never resumed across a swap: caches are off, and with tickets every swap is a
+reload, which makes new ticket keys (HAProxy keeps them when a list changes in memory, and
+would let a revoked device resume).
 The machine's clock is theirs: a calendar is refused for them where they judge client
 certificates.
 """
