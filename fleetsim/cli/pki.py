@@ -3,6 +3,8 @@
 Durations are written as in scenarios (``30s``, ``90d``). Every command ends with exit
 code 2 and all problems on standard error when its input cannot be used; then nothing on
 disk has changed. No command prints a key.
+
+Long because most of it is options and their help texts.
 """
 
 import json

@@ -3,6 +3,8 @@
 A profile (YAML, with provenance) becomes a :class:`DeviceProfile`; a scenario may
 replace single figures; the device reads nothing else. Durations are seconds (float),
 sizes bytes (int).
+
+Long because every rule and figure of a device stands in one vocabulary.
 """
 
 from dataclasses import dataclass, field

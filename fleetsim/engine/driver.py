@@ -4,6 +4,8 @@ The driver is the only place where a device meets a network and a clock. It feed
 events, carries out the one outstanding command, and writes one
 :class:`~fleetsim.recording.record.Record` per attempt. An attempt is one request and,
 when there was no open connection, the dial and handshake before it.
+
+Long because every command and event of a device is carried out and recorded here.
 """
 
 from typing import Protocol, assert_never

@@ -7,6 +7,9 @@ Life of a run::
 
 Everything runs on one event loop. A device costs its own state and one heap entry;
 tasks exist only while a connection is being dialled.
+
+Long because it is the one place that wires loop, drivers, contact book and timers
+together.
 """
 
 import asyncio

@@ -7,6 +7,8 @@ The life of a connection, each step with a deadline of its own::
 Nothing here awaits on the hot path. A dial is one short task; from ``connection_made``
 on everything runs in protocol callbacks. A connection reports to its
 :class:`Owner` (the channel) and falls silent once it has reported its end.
+
+Long because the steps of one connection are read together, like a state machine.
 """
 
 import asyncio
