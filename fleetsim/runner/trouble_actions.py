@@ -98,7 +98,9 @@ def _fronts(answer: Mapping[str, Any]) -> dict[str, Any]:
 def _values(action: Fault) -> dict[str, float]:
     match action.kind:
         case FaultKind.DELAY:
-            return {"latency_s": action.delay}
+            return {"latency_s": action.delay, "jitter_s": action.jitter}
+        case FaultKind.SLOW_FIRST_BYTE:
+            return {"delay_s": action.delay}
         case FaultKind.THROTTLE:
             return {"bytes_per_s": float(action.bytes_per_s or 0)}
         case FaultKind.BLACKHOLE:

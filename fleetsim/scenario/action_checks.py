@@ -41,6 +41,7 @@ _ANY: Final = tuple(Product)
 _AFTER_BYTES: Final = frozenset(
     {FaultKind.RESET, FaultKind.HALF_CLOSE, FaultKind.TRUNCATE}
 )
+_DELAYS: Final = frozenset({FaultKind.DELAY, FaultKind.SLOW_FIRST_BYTE})
 _LAB: Final[Loc] = ("lab",)
 _TIMELINE: Final[Loc] = ("timeline",)
 _COHORTS: Final[Loc] = ("cohorts",)
@@ -316,7 +317,8 @@ class ActionChecks:
     def _fault(self, action: Fault) -> Iterator[Finding]:
         kind = action.kind
         for key, is_needed, is_wanted in (
-            ("delay", kind is FaultKind.DELAY, kind is FaultKind.DELAY),
+            ("delay", kind in _DELAYS, kind in _DELAYS),
+            ("jitter", False, kind is FaultKind.DELAY),
             ("bytes_per_s", kind is FaultKind.THROTTLE, kind is FaultKind.THROTTLE),
             ("after_bytes", False, kind in _AFTER_BYTES),
         ):

@@ -291,27 +291,36 @@ class DnsChange(Part):
 
 @unique
 class FaultKind(StrEnum):
-    """What the fault relay does to connections (TCP level, in front of a front)."""
+    """What happens to connections on their way, at the TCP level, whatever they lead to."""
 
-    DELAY = "delay"
-    THROTTLE = "throttle"
-    RESET = "reset"
-    HALF_CLOSE = "half_close"
-    BLACKHOLE = "blackhole"
-    TRUNCATE = "truncate"
+    DELAY = "delay"  # every byte is late
+    THROTTLE = "throttle"  # a narrow way
+    SLOW_FIRST_BYTE = "slow_first_byte"  # the server takes its time to begin
+    RESET = "reset"  # RST
+    HALF_CLOSE = "half_close"  # FIN to the client alone, which is still heard
+    BLACKHOLE = "blackhole"  # accepted, then nothing moves
+    TRUNCATE = "truncate"  # FIN to both sides in the middle of an answer
 
 
 class Fault(Part):
-    """Disturb the path between devices and a front for a while."""
+    """Disturb the path between devices and their server for a while.
+
+    The server may be anybody's: the devices of a `target` are sent through a relay on
+    this machine while it lasts, with the name they asked for and the server's own
+    certificate.
+    """
 
     front: Name | None = None
-    """Front; left out = all."""
+    """Front of the lab; left out = all, or the target."""
     kind: FaultKind
     """What happens to connections."""
     duration: Annotated[Duration, Field(gt=0)]
     """How long."""
     delay: Duration = 0.0
-    """Delay per direction (kind delay)."""
+    """Delay per direction (kind delay), or of the first byte to the client (kind
+    slow_first_byte)."""
+    jitter: Duration = 0.0
+    """Up to this much more, drawn anew for whatever arrives (kind delay)."""
     bytes_per_s: Annotated[Size, Field(ge=1)] | None = None
     """Rate (kind throttle)."""
     after_bytes: Size = 0

@@ -122,7 +122,8 @@ async def test_reset() -> None:
 def test_the_lab_knows_every_fault(kind: FaultKind) -> None:
     """Kind and values are those of the lab's own catalogue."""
     values: dict[FaultKind, dict[str, Any]] = {
-        FaultKind.DELAY: {"delay": 0.5},
+        FaultKind.DELAY: {"delay": 0.5, "jitter": 0.25},
+        FaultKind.SLOW_FIRST_BYTE: {"delay": 0.5},
         FaultKind.THROTTLE: {"bytes_per_s": 5},
         FaultKind.RESET: {"after_bytes": 7},
     }

@@ -97,6 +97,11 @@ GOOD: list[tuple[str, list[dict[str, Any]]]] = [
     ),
     ("throttle", [{"fault": {"kind": "throttle", "duration": 1, "bytes_per_s": 9}}]),
     ("delay", [{"fault": {"kind": "delay", "duration": 1, "delay": 1}}]),
+    (
+        "shaky",
+        [{"fault": {"kind": "delay", "duration": 1, "delay": 1, "jitter": 0.5}}],
+    ),
+    ("late", [{"fault": {"kind": "slow_first_byte", "duration": 1, "delay": 1}}]),
     ("hole", [{"fault": {"kind": "blackhole", "duration": 1}}]),
     ("keys", [{"rotate_credentials": {}}]),
 ]
@@ -226,6 +231,16 @@ BAD: list[tuple[list[dict[str, Any]], str, str]] = [
         [{"fault": {"kind": "throttle", "duration": 1}}],
         "[0].fault.bytes_per_s",
         "needs bytes_per_s",
+    ),
+    (
+        [{"fault": {"kind": "slow_first_byte", "duration": 1}}],
+        "[0].fault.delay",
+        "slow_first_byte needs delay",
+    ),
+    (
+        [{"fault": {"kind": "reset", "duration": 1, "jitter": 1}}],
+        "[0].fault.jitter",
+        "no use",
     ),
     (
         [{"fault": {"kind": "blackhole", "duration": 1, "after_bytes": 1}}],
