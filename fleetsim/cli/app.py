@@ -4,29 +4,94 @@ Exit codes: 0 passed · 1 internal error · 2 bad usage or bad input · 3 target
 usable · 99 a threshold failed · 130 interrupted (partial results kept).
 """
 
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 import typer
+import typer.main
 
 from fleetsim import __version__
-from fleetsim.cli import pki
-from fleetsim.cli.check import check_command
-from fleetsim.cli.errors import Commands, flush_output
-from fleetsim.cli.forecast import forecast_command
-from fleetsim.cli.init import init_command
-from fleetsim.cli.lab import lab_command
-from fleetsim.cli.list import list_command
-from fleetsim.cli.profiles import profiles_command
-from fleetsim.cli.report import report_command
-from fleetsim.cli.run import run_command
-from fleetsim.cli.schema import schema_command
+from fleetsim.cli.errors import flush_output
+from fleetsim.cli.lazy import HELP_NAMES, LazyCommand, LazyCommands
+
+RUN = "Run"
+LOOK = "Look at results"
+PREPARE = "Prepare"
+LEARN = "Learn"
+
+
+class Program(LazyCommands):
+    """All commands, in the order of the overview.
+
+    The summary of a command is the first paragraph of its docstring; a test compares
+    them. A module is imported when its command is used.
+    """
+
+    lazy: ClassVar[dict[str, LazyCommand]] = {
+        "run": LazyCommand(
+            target="fleetsim.cli.run:run_command",
+            summary="Run a scenario: start its lab or use its target, upload, check, "
+            "judge.",
+            panel=RUN,
+        ),
+        "check": LazyCommand(
+            target="fleetsim.cli.check:check_command",
+            summary="Check a scenario and print the plan: nothing is started, nothing "
+            "is sent.",
+            panel=RUN,
+        ),
+        "forecast": LazyCommand(
+            target="fleetsim.cli.forecast:forecast_command",
+            summary="Forecast who trusts whom, when: bundles x chains x dates, by real "
+            "handshakes.",
+            panel=RUN,
+        ),
+        "lab": LazyCommand(
+            target="fleetsim.cli.lab:lab_command",
+            summary="Serve an S3 endpoint until Ctrl-C.",
+            panel=RUN,
+        ),
+        "report": LazyCommand(
+            target="fleetsim.cli.report:report_command",
+            summary="Summarise a run again: finished, interrupted or killed.",
+            panel=LOOK,
+        ),
+        "list": LazyCommand(
+            target="fleetsim.cli.list:list_command",
+            summary="List the scenarios that come with the program.",
+            panel=PREPARE,
+        ),
+        "init": LazyCommand(
+            target="fleetsim.cli.init:init_command",
+            summary="Write a scenario file to start from.",
+            panel=PREPARE,
+        ),
+        "pki": LazyCommand(
+            target="fleetsim.cli.pki:app",
+            summary="Certificate authorities, server and device certificates, "
+            "revocation lists.",
+            panel=PREPARE,
+        ),
+        "profiles": LazyCommand(
+            target="fleetsim.cli.profiles:profiles_command",
+            summary="List the device profiles, or show one with the source of every "
+            "figure.",
+            panel=LEARN,
+        ),
+        "schema": LazyCommand(
+            target="fleetsim.cli.schema:schema_command",
+            summary="Print the JSON Schema (2020-12) of scenarios, for editors and for "
+            "CI.",
+            panel=LEARN,
+        ),
+    }
+
 
 app = typer.Typer(
     name="fleetsim",
-    cls=Commands,
+    cls=Program,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": list(HELP_NAMES)},
     help="Simulate a fleet of data loggers that upload signed S3 objects over TLS.",
     epilog="Exit codes: 0 passed, 1 internal error, 2 bad input, 3 target not usable, "
     "99 threshold failed, 130 interrupted.",
@@ -52,16 +117,9 @@ def _options(
     pass
 
 
-app.command("run")(run_command)
-app.command("check")(check_command)
-app.command("forecast")(forecast_command)
-app.command("report")(report_command)
-app.command("lab")(lab_command)
-app.add_typer(pki.app, name="pki")
-app.command("profiles")(profiles_command)
-app.command("list")(list_command)
-app.command("init")(init_command)
-app.command("schema")(schema_command)
+def program() -> Any:
+    """The whole command line as one command, for tests and generated references."""
+    return typer.main.get_command(app)
 
 
 def main() -> None:

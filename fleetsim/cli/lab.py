@@ -115,14 +115,10 @@ def lab_command(
     Credentials are made up at every start, unless AWS_ACCESS_KEY_ID and
     AWS_SECRET_ACCESS_KEY are set. SIGHUP reads certificates and revocation lists again.
 
-    For example:
-
+    Examples:
       fleetsim lab
-
       fleetsim lab --security high --pki pki
-
       fleetsim lab --security low --port 9000 --store objects --limit 20GiB
-
       fleetsim lab --ciphers AES128-SHA --tls-versions 1.2
     """
     given = _environment_credentials()

@@ -130,12 +130,9 @@ def init_command(
 ) -> None:
     """Make a PKI: a root, an intermediate for servers, one for devices, an empty CRL.
 
-    For example:
-
+    Examples:
       fleetsim pki init pki
-
       fleetsim pki init pki-p256 --key-type p256 --no-intermediate
-
       fleetsim pki init short --lifetime 10m
     """
     now = datetime.now(UTC)
@@ -217,12 +214,9 @@ def issue_server_command(
 ) -> None:
     """Issue a server certificate.
 
-    For example:
-
+    Examples:
       fleetsim pki issue server pki --name localhost --ip 127.0.0.1
-
       fleetsim pki issue server pki --name s3.example.com --lifetime 30s
-
       fleetsim pki issue server pki --name localhost --no-common-name --key-type p256
     """
     with locked(folder):
@@ -286,10 +280,8 @@ def issue_devices_command(
 ) -> None:
     """Issue client certificates for devices: common name = device id.
 
-    For example:
-
+    Examples:
       fleetsim pki issue devices pki --count 10000
-
       fleetsim pki issue devices pki --ids fleet.txt --key-type p256 --unique-keys
     """
     with locked(folder):
@@ -335,10 +327,8 @@ def revoke_command(
 
     A name revokes every certificate of that name, a serial number exactly one.
 
-    For example:
-
+    Examples:
       fleetsim pki revoke pki 00000007 00000008 --reason keyCompromise
-
       fleetsim pki revoke pki 5cebce30bca05923af44f7762f02b5d9128b284a
     """
     with locked(folder):
@@ -369,10 +359,8 @@ def crl_command(
 ) -> None:
     """Write crl.pem anew: one list per CA, with the next CRL number.
 
-    For example:
-
+    Examples:
       fleetsim pki crl pki --lifetime 1h
-
       fleetsim pki crl pki --starts-in -8d --lifetime 7d   (an expired list)
     """
     with locked(folder):
@@ -394,10 +382,8 @@ def show_command(
 ) -> None:
     """Show what a PKI folder holds.
 
-    For example:
-
+    Examples:
       fleetsim pki show pki
-
       fleetsim pki show pki --json
     """
     pki = load_folder(folder)
