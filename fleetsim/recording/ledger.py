@@ -15,6 +15,7 @@ from fleetsim.core.commands import Operation
 from fleetsim.core.outcomes import Upload
 from fleetsim.recording.columns import PLAIN_SCHEMA
 from fleetsim.recording.records_file import read_batches
+from fleetsim.recording.sorted_keys import SortedKeys
 
 _COLUMNS = ("device", "key", "body_bytes", "content", "kind")
 
@@ -33,7 +34,7 @@ class Ledger:
         InputError: If the records cannot be read.
     """
 
-    __slots__ = ("_table", "attempts", "devices")
+    __slots__ = ("_rows", "attempts", "devices")
 
     def __init__(self, folder: Path) -> None:
         devices: set[str] = set()
@@ -53,16 +54,21 @@ class Ledger:
                 )
             )
         self.devices = frozenset(devices)
-        self._table = pa.concat_tables(kept) if kept else _empty()
-        self.attempts: int = self._table.num_rows
+        self._rows = SortedKeys(pa.concat_tables(kept) if kept else _empty())
+        self.attempts: int = self._rows.rows
+
+    def count(self, prefix: str) -> int:
+        """Number of upload attempts whose key starts with ``prefix``."""
+        return self._rows.count(prefix)
 
     def uploads(self, prefix: str) -> Iterator[Upload]:
         """Give every upload whose key starts with ``prefix``, one per key."""
-        chosen = self._table
-        if prefix:
-            chosen = chosen.filter(pc.starts_with(chosen["key"], prefix))
-        by_key = chosen.group_by(["key"]).aggregate(
-            [("size_bytes", "max"), ("content", "max"), ("acknowledged", "max")]
+        by_key = (
+            self._rows.below(prefix)
+            .group_by(["key"])
+            .aggregate(
+                [("size_bytes", "max"), ("content", "max"), ("acknowledged", "max")]
+            )
         )
         for batch in by_key.to_batches(max_chunksize=8192):
             columns = batch.to_pydict()

@@ -12,15 +12,15 @@ Such objects are counted as late. Objects that the target stored before this run
 (same seed, same device ids, same bucket) belong to an earlier run and are counted
 apart.
 
-Listings go by key prefix. Device ids are uniform hex digits, so one digit (or two for
-large fleets) cuts fleet and bucket into even parts; a small fleet is listed device by
-device, so that somebody else's objects in the bucket cost nothing. Memory: the uploads
-of :data:`LISTINGS` parts. Nothing relies on the order of a listing.
+Listings go part by part (:mod:`fleetsim.target.prefixes`). Memory: the uploads of
+:data:`~fleetsim.target.prefixes.LISTINGS` parts and :data:`EXAMPLES` keys of every kind
+of finding, however large the run and the bucket are. Nothing relies on the order of a
+listing.
 """
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator, Set
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -28,13 +28,11 @@ from typing import Final, Protocol
 from fleetsim.core.object_key import parse_log_key
 from fleetsim.core.outcomes import AuditOutcome, Upload
 from fleetsim.target.control import StoredObject
+from fleetsim.target.prefixes import LISTINGS, parts
+from fleetsim.target.prefixes import Sent as SentKeys
 
-LISTINGS: Final = 4
 EXAMPLES: Final = 100
 
-_FEW_DEVICES: Final = 32
-_MANY_UPLOADS: Final = 1_000_000
-_HEX: Final = "0123456789ABCDEF"
 _HASHED_AT_ONCE: Final = 256
 _MD5: Final = re.compile("[0-9a-f]{32}")
 _RESOLUTION: Final = timedelta(seconds=1)  # of LastModified and of Date
@@ -54,16 +52,8 @@ class Listing(Protocol):
         """Whether the ETag of an object is no MD5 because it is encrypted."""
 
 
-class Sent(Protocol):
+class Sent(SentKeys, Protocol):
     """What was sent: :class:`fleetsim.recording.ledger.Ledger`."""
-
-    @property
-    def devices(self) -> Set[str]:
-        """Ids of the fleet's devices."""
-
-    @property
-    def attempts(self) -> int:
-        """Number of upload attempts."""
 
     def uploads(self, prefix: str) -> Iterator[Upload]:
         """Uploads by key prefix, one per key."""
@@ -77,6 +67,20 @@ class Contents(Protocol):
 
 
 @dataclass(slots=True)
+class _Keys:
+    """How many keys, and the first of them."""
+
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def add(self, key: str) -> None:
+        self.count += 1
+        self.first.append(key)
+        if len(self.first) >= 2 * EXAMPLES:
+            self.first = sorted(self.first)[:EXAMPLES]
+
+
+@dataclass(slots=True)
 class _Findings:
     """Keys found wrong in one part, and counts."""
 
@@ -86,10 +90,10 @@ class _Findings:
     late: int = 0
     earlier: int = 0
     size_only: int = 0
-    missing: list[str] = field(default_factory=list)
-    wrong_size: list[str] = field(default_factory=list)
-    wrong_etag: list[str] = field(default_factory=list)
-    unexplained: list[str] = field(default_factory=list)
+    missing: _Keys = field(default_factory=_Keys)
+    wrong_size: _Keys = field(default_factory=_Keys)
+    wrong_etag: _Keys = field(default_factory=_Keys)
+    unexplained: _Keys = field(default_factory=_Keys)
 
 
 async def audit(
@@ -115,13 +119,14 @@ async def audit(
     if started is not None:
         skew = timedelta(seconds=control.clock_skew_s)
         oldest = started + skew - 2 * _RESOLUTION
-    parts = iter(_prefixes(ledger))
-    findings: list[_Findings] = []
+    waiting = parts(ledger)
+    total = AuditOutcome(checked=True)
 
     async def work() -> None:
-        for prefix in parts:
+        nonlocal total
+        for prefix in waiting:
             found = await _check_part(control, ledger, payload_block, prefix, oldest)
-            findings.append(found)
+            total = _sum(total, found)
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -130,15 +135,7 @@ async def audit(
     except ExceptionGroup as failures:
         # all workers fail for the same reason; one sentence is enough
         raise failures.exceptions[0] from failures
-    return _outcome(findings)
-
-
-def _prefixes(ledger: Sent) -> Iterable[str]:
-    if len(ledger.devices) <= _FEW_DEVICES:
-        return tuple(f"{device}/" for device in sorted(ledger.devices))
-    if ledger.attempts <= _MANY_UPLOADS:
-        return tuple(_HEX)
-    return tuple(first + second for first in _HEX for second in _HEX)
+    return total
 
 
 async def _check_part(
@@ -161,7 +158,7 @@ async def _check_part(
             if oldest is not None and stored.modified < oldest:
                 found.earlier += 1
             else:
-                found.unexplained.append(stored.key)
+                found.unexplained.add(stored.key)
         elif not upload.acknowledged:
             found.late += 1
         else:
@@ -171,15 +168,17 @@ async def _check_part(
             await asyncio.to_thread(_compare, found, to_hash, payload_block)
             to_hash = []
     await asyncio.to_thread(_compare, found, to_hash, payload_block)
-    if found.wrong_etag and await control.has_opaque_etag(found.wrong_etag[0]):
+    if found.wrong_etag.count and await control.has_opaque_etag(
+        found.wrong_etag.first[0]
+    ):
         # devices send no encryption headers: what holds for one holds for all
-        found.size_only += len(found.wrong_etag)
-        found.stored += len(found.wrong_etag)
-        found.wrong_etag.clear()
+        found.size_only += found.wrong_etag.count
+        found.stored += found.wrong_etag.count
+        found.wrong_etag = _Keys()
     for upload in sent.values():
         if upload.acknowledged:
             found.acknowledged += 1
-            found.missing.append(upload.key)
+            found.missing.add(upload.key)
     return found
 
 
@@ -190,12 +189,12 @@ def _compare(
 ) -> None:
     for upload, stored in pairs:
         if upload.size_bytes != stored.size_bytes:
-            found.wrong_size.append(upload.key)
+            found.wrong_size.add(upload.key)
         elif not _is_md5(stored.etag):
             found.stored += 1
             found.size_only += 1
         elif stored.etag != payload_block.md5_hex(upload.content, upload.size_bytes):
-            found.wrong_etag.append(upload.key)
+            found.wrong_etag.add(upload.key)
         else:
             found.stored += 1
 
@@ -205,27 +204,24 @@ def _is_md5(etag: str) -> bool:
     return _MD5.fullmatch(etag) is not None
 
 
-def _outcome(findings: Iterable[_Findings]) -> AuditOutcome:
-    total = AuditOutcome(checked=True)
-    for found in findings:
-        total = replace(
-            total,
-            listed=total.listed + found.listed,
-            acknowledged=total.acknowledged + found.acknowledged,
-            stored=total.stored + found.stored,
-            missing=_first(total.missing, found.missing),
-            missing_count=total.missing_count + len(found.missing),
-            wrong_size=_first(total.wrong_size, found.wrong_size),
-            wrong_size_count=total.wrong_size_count + len(found.wrong_size),
-            wrong_etag=_first(total.wrong_etag, found.wrong_etag),
-            wrong_etag_count=total.wrong_etag_count + len(found.wrong_etag),
-            unexplained=_first(total.unexplained, found.unexplained),
-            unexplained_count=total.unexplained_count + len(found.unexplained),
-            late_count=total.late_count + found.late,
-            earlier_count=total.earlier_count + found.earlier,
-            size_only_count=total.size_only_count + found.size_only,
-        )
-    return total
+def _sum(total: AuditOutcome, found: _Findings) -> AuditOutcome:
+    return replace(
+        total,
+        listed=total.listed + found.listed,
+        acknowledged=total.acknowledged + found.acknowledged,
+        stored=total.stored + found.stored,
+        missing=_first(total.missing, found.missing.first),
+        missing_count=total.missing_count + found.missing.count,
+        wrong_size=_first(total.wrong_size, found.wrong_size.first),
+        wrong_size_count=total.wrong_size_count + found.wrong_size.count,
+        wrong_etag=_first(total.wrong_etag, found.wrong_etag.first),
+        wrong_etag_count=total.wrong_etag_count + found.wrong_etag.count,
+        unexplained=_first(total.unexplained, found.unexplained.first),
+        unexplained_count=total.unexplained_count + found.unexplained.count,
+        late_count=total.late_count + found.late,
+        earlier_count=total.earlier_count + found.earlier,
+        size_only_count=total.size_only_count + found.size_only,
+    )
 
 
 def _first(keys: tuple[str, ...], more: Iterable[str]) -> tuple[str, ...]:

@@ -13,8 +13,9 @@ from fleetsim.core.object_key import log_key
 from fleetsim.core.outcomes import AuditOutcome, Upload
 from fleetsim.core.payload import PayloadBlock
 from fleetsim.exceptions import TargetError
-from fleetsim.target.audit import EXAMPLES, LISTINGS, audit
+from fleetsim.target.audit import EXAMPLES, audit
 from fleetsim.target.control import StoredObject
+from fleetsim.target.prefixes import LISTINGS
 
 STARTED = datetime(2026, 3, 1, 12, 0, 0, 500_000, tzinfo=UTC)
 BLOCK = PayloadBlock(seed=42, block_bytes=4096)
@@ -59,7 +60,10 @@ class Fleet:
 
     sent: list[Upload] = field(default_factory=list)
     devices: frozenset[str] = frozenset()
-    attempts: int = 0
+
+    def count(self, prefix: str) -> int:
+        """Number of uploads below a prefix."""
+        return sum(1 for _ in self.uploads(prefix))
 
     def uploads(self, prefix: str) -> Iterator[Upload]:
         """Uploads below a prefix."""
@@ -86,7 +90,7 @@ def make(fates: list[str], device_count: int) -> tuple[Bucket, Fleet]:
     devices = [
         f"{number * 0x0123_4567 & 0xFFFF_FFFF:08X}" for number in range(device_count)
     ]
-    bucket, fleet = Bucket(), Fleet(devices=frozenset(devices), attempts=len(fates))
+    bucket, fleet = Bucket(), Fleet(devices=frozenset(devices))
     for number, fate in enumerate(fates):
         device = devices[number % device_count]
         key = log_key(device, 1, number + 1, 0x5E0BE100, "MF4")
@@ -162,27 +166,19 @@ async def test_an_equal_bucket_is_equal() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("devices", "attempts", "listings"),
-    [(0, 0, 0), (1, 1, 1), (32, 32, 32), (33, 33, 16), (33, 2_000_000, 256)],
-)
-async def test_listings_follow_the_size_of_the_fleet(
-    devices: int, attempts: int, listings: int
-) -> None:
-    """Small fleets by device, others by one hex digit, large ones by two."""
-    bucket, fleet = make(["stored"] * devices, max(devices, 1))
-    fleet.devices = fleet.devices if devices else frozenset()
-    fleet.attempts = attempts
+async def test_parts_are_listed_once_and_a_few_at_a_time() -> None:
+    """No prefix twice, and never more listings at once than are meant to be."""
+    bucket, fleet = make(["stored"] * 40, 40)
     await audit(bucket, fleet, BLOCK)
-    assert len(bucket.prefixes) == len(set(bucket.prefixes)) == listings
+    assert len(bucket.prefixes) == len(set(bucket.prefixes)) == 16
     assert bucket.most_busy <= LISTINGS
 
 
 async def test_examples_are_bounded_counts_are_not() -> None:
     """The first hundred keys in key order, and the whole number."""
-    bucket, fleet = make(["missing"] * 250, 40)
+    bucket, fleet = make(["missing"] * 850, 2)
     found = await audit(bucket, fleet, BLOCK)
-    assert found.missing_count == 250
+    assert found.missing_count == 850
     assert found.missing == tuple(sorted(u.key for u in fleet.sent)[:EXAMPLES])
 
 
