@@ -15,12 +15,12 @@ from fleetsim.lab.terminators.evidence import failure_kind, text
 from fleetsim.lab.terminators.program import (
     ADMIN,
     CONFIG,
+    LAB,
     OUTPUT,
-    UPSTREAM,
     Capacity,
     Transaction,
+    Wiring,
     folder_name,
-    listening,
 )
 from fleetsim.transport import tls_names
 from fleetsim.transport.tls_server import ServerTls
@@ -30,6 +30,7 @@ CERTIFICATES: Final = "certificates.list"
 
 _MAX_PAYLOAD_BYTES: Final = 15_000
 """A command of the runtime API must fit into ``tune.bufsize``, 16,384 bytes."""
+_SESSIONS: Final = 20_000
 _KINDS: Final = {files.CLIENT_CA: "ca-file", files.CRL: "crl-file"}
 
 _VERSIONS: Final = {
@@ -58,9 +59,15 @@ class Haproxy:
     log: ClassVar[str] = OUTPUT
     words: ClassVar[Sequence[str]] = (OUTPUT,)
 
-    def config(self, tls: ServerTls, generation: int, capacity: Capacity) -> str:
+    def config(
+        self,
+        tls: ServerTls,
+        generation: int,
+        capacity: Capacity,
+        wiring: Wiring = LAB,
+    ) -> str:
         """See :class:`~fleetsim.lab.terminators.program.Program`."""
-        return "\n".join(self._lines(tls, generation, capacity)) + "\n"
+        return "\n".join(self._lines(tls, generation, capacity, wiring)) + "\n"
 
     def lists(self, tls: ServerTls, generation: int) -> Mapping[str, bytes]:
         """The ``crt-list``: the certificates used by default come first."""
@@ -136,7 +143,7 @@ class Haproxy:
         )
 
     def _lines(
-        self, tls: ServerTls, generation: int, capacity: Capacity
+        self, tls: ServerTls, generation: int, capacity: Capacity, wiring: Wiring
     ) -> Iterator[str]:
         idle = _ms(capacity.idle_timeout_s)
         yield from (
@@ -146,7 +153,7 @@ class Haproxy:
             f"stats socket unix@{ADMIN} mode 600 level admin",
             "log stdout format raw local0",
             # Sessions must not outlive a new revocation list.
-            "tune.ssl.cachesize 0",
+            f"tune.ssl.cachesize {_SESSIONS if wiring.session_cache else 0}",
             f"tune.ssl.default-dh-param {max(1024, tls.dh_bits)}",
             "defaults",
             "mode http",
@@ -160,9 +167,10 @@ class Haproxy:
             "option idle-close-on-response",
             "frontend front",
             *(
-                f"bind unix@{place} accept-proxy mode 600 ssl "
+                f"bind {_at(place)} "
+                + ("accept-proxy mode 600 ssl " if is_proxied else "ssl ")
                 + " ".join(self._tls_words(tls, folder_name(generation)))
-                for place in listening(generation)
+                for place, is_proxied in wiring.listening(generation)
             ),
             "log global",
             "option dontlognull",
@@ -172,7 +180,7 @@ class Haproxy:
             f"error-log-format '{_FAILED}'",
             "default_backend s3",
             "backend s3",
-            f"server s3 unix@{UPSTREAM}",
+            f"server s3 {_at(wiring.server)}",
         )
 
     @staticmethod
@@ -194,6 +202,11 @@ class Haproxy:
             yield f"ca-file {folder}/{files.CLIENT_CA} verify {mode}"
         if tls.check_crl:
             yield f"crl-file {folder}/{files.CRL}"
+
+
+def _at(place: str) -> str:
+    """Write an address as HAProxy does."""
+    return place.replace("unix:", "unix@", 1)
 
 
 def _failure(values: Mapping[str, Any]) -> tuple[str, str]:

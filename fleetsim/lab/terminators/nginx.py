@@ -25,12 +25,12 @@ from fleetsim.lab.terminators.program import (
     CONFIG,
     ERRORS,
     HANDSHAKES,
+    LAB,
     OUTPUT,
-    UPSTREAM,
     Capacity,
     Transaction,
+    Wiring,
     folder_name,
-    listening,
 )
 from fleetsim.transport.tls_server import ServerTls
 
@@ -77,9 +77,15 @@ class Nginx:
         self._user = user
         self._local_time = local_time
 
-    def config(self, tls: ServerTls, generation: int, capacity: Capacity) -> str:
+    def config(
+        self,
+        tls: ServerTls,
+        generation: int,
+        capacity: Capacity,
+        wiring: Wiring = LAB,
+    ) -> str:
         """See :class:`~fleetsim.lab.terminators.program.Program`."""
-        return "\n".join(self._lines(tls, generation, capacity)) + "\n"
+        return "\n".join(self._lines(tls, generation, capacity, wiring)) + "\n"
 
     def lists(self, tls: ServerTls, generation: int) -> Mapping[str, bytes]:
         """None: the configuration names every file."""
@@ -125,8 +131,11 @@ class Nginx:
         return ("-p", "./", "-c", config, "-e", ERRORS)
 
     def _lines(
-        self, tls: ServerTls, generation: int, capacity: Capacity
+        self, tls: ServerTls, generation: int, capacity: Capacity, wiring: Wiring
     ) -> Iterator[str]:
+        evidence = dict(_EVIDENCE)
+        if wiring.listen is not None:
+            evidence["peer"] = "$remote_addr:$remote_port"
         # A connection of a client takes one more to the S3 endpoint.
         slots = 2 * capacity.connections + 16
         if self._user is not None:
@@ -143,7 +152,7 @@ class Nginx:
                 f"{module}_temp_path {module};"
                 for module in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
             ),
-            f"log_format evidence escape=json '{json.dumps(_EVIDENCE)}';",
+            f"log_format evidence escape=json '{json.dumps(evidence)}';",
             # One line a connection: later requests say nothing new about TLS.
             "map $connection_requests $is_first { default 0; 1 1; }",
             f"access_log {HANDSHAKES} evidence if=$is_first;",
@@ -159,7 +168,7 @@ class Nginx:
             # A test of months: the default closes a connection after 1,000 requests.
             "keepalive_requests 1000000000;",
             "keepalive_time 1000d;",
-            f"upstream s3 {{ server unix:{UPSTREAM} max_fails=0; keepalive 64; }}",
+            f"upstream s3 {{ server {wiring.server} max_fails=0; keepalive 64; }}",
             "proxy_http_version 1.1;",
             'proxy_set_header Connection "";',
             # Part of the signature (AWS Signature Version 4).
@@ -173,7 +182,10 @@ class Nginx:
             "proxy_next_upstream off;",
         )
         yield from self._tls_lines(tls, folder_name(generation))
-        yield from self._servers(tls, generation)
+        # A shared cache outlives a reload, and with it whoever was revoked since.
+        cache = "shared:devices:10m" if wiring.session_cache else "off"
+        yield f"ssl_session_cache {cache};"
+        yield from self._servers(tls, generation, wiring)
         yield "}"
 
     @staticmethod
@@ -192,8 +204,6 @@ class Nginx:
         prefers = "on" if tls.prefer_server_ciphers else "off"
         yield f"ssl_prefer_server_ciphers {prefers};"
         yield f"ssl_session_tickets {'on' if tls.session_tickets else 'off'};"
-        # A shared cache outlives a reload, and with it whoever was revoked since.
-        yield "ssl_session_cache off;"
         if tls.client_cas:
             mode = "on" if tls.require_client_certificate else "optional"
             yield f"ssl_verify_client {mode};"
@@ -204,7 +214,7 @@ class Nginx:
             yield f"ssl_crl {folder}/{files.CRL};"
 
     @staticmethod
-    def _servers(tls: ServerTls, generation: int) -> Iterator[str]:
+    def _servers(tls: ServerTls, generation: int, wiring: Wiring) -> Iterator[str]:
         folder = folder_name(generation)
         servers: dict[tuple[str, ...], list[str]] = {}
         for one in files.certificate_files(tls):
@@ -212,8 +222,9 @@ class Nginx:
         for names, certificates in servers.items():
             rest = "" if names else " default_server backlog=4096"
             yield "server {"
-            for place in listening(generation):
-                yield f"listen unix:{place} ssl proxy_protocol{rest};"
+            for place, is_proxied in wiring.listening(generation):
+                header = " proxy_protocol" if is_proxied else ""
+                yield f"listen {place} ssl{header}{rest};"
             if names:
                 checked = (files.word("server_names", name) for name in names)
                 yield f"server_name {' '.join(checked)};"

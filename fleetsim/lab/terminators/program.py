@@ -32,6 +32,43 @@ class Capacity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """What a program stands between.
+
+    Attributes:
+        listen: Host and port of its own; ``None`` = devices come through the lab, which
+            listens for it.
+        upstream: S3 server behind it, plain HTTP, ``host:port``; ``None`` = the lab.
+        session_cache: Keep TLS sessions across changes of certificates and lists, as
+            a server does that nobody thought about. A revoked device can then resume.
+    """
+
+    listen: tuple[str, int] | None = None
+    upstream: str | None = None
+    session_cache: bool = False
+
+    def listening(self, generation: int) -> Sequence[tuple[str, bool]]:
+        """Addresses that a program configured with this generation listens on.
+
+        The sockets of the lab are always among them: they tell when it is ready.
+
+        Returns:
+            Each with whether the client's address comes in a PROXY protocol header.
+        """
+        own = () if self.listen is None else ((":".join(map(str, self.listen)), False),)
+        return (*own, *((f"unix:{each}", True) for each in listening(generation)))
+
+    @property
+    def server(self) -> str:
+        """Address of the S3 server."""
+        return self.upstream or f"unix:{UPSTREAM}"
+
+
+LAB: Final = Wiring()
+"""Between the lab's own listener and the lab's S3 endpoint."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
     """A change of one file in the memory of a running program.
 
@@ -58,7 +95,13 @@ class Program(Protocol):
     words: ClassVar[Sequence[str]]
     """Files that hold its words for people."""
 
-    def config(self, tls: ServerTls, generation: int, capacity: Capacity) -> str:
+    def config(
+        self,
+        tls: ServerTls,
+        generation: int,
+        capacity: Capacity,
+        wiring: Wiring = LAB,
+    ) -> str:
         """Write the configuration; every path in it is relative to the folder.
 
         Raises:

@@ -31,12 +31,14 @@ from fleetsim.lab.terminators import files, launch
 from fleetsim.lab.terminators.program import (
     ADMIN,
     CONFIG,
+    LAB,
     NEXT_CONFIG,
     OUTPUT,
     UPSTREAM,
     Capacity,
     Program,
     Transaction,
+    Wiring,
     folder_name,
     socket_name,
 )
@@ -60,8 +62,10 @@ class Terminator:
     Args:
         program: Which one, and how to speak to it.
         folder: Folder for its files, made anew with mode 0700.
-        make_handler: Called for every connection of the program to the S3 endpoint.
+        make_handler: Called for every connection of the program to the S3 endpoint;
+            not when the wiring names another one.
         capacity: Limits.
+        wiring: What it stands between.
     """
 
     def __init__(
@@ -70,7 +74,9 @@ class Terminator:
         folder: Path,
         make_handler: Callable[[], asyncio.Protocol],
         capacity: Capacity,
+        wiring: Wiring = LAB,
     ) -> None:
+        self._wiring = wiring
         self._program = program
         self._folder = folder
         self._make_handler = make_handler
@@ -118,9 +124,10 @@ class Terminator:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(mode=0o700, parents=True)
         write_new(self._folder / files.OPENSSL, files.OPENSSL_CONTENT)
-        self._upstream = await self._loop.create_unix_server(
-            self._make_handler, str(self._folder / UPSTREAM), backlog=4096
-        )
+        if self._wiring.upstream is None:
+            self._upstream = await self._loop.create_unix_server(
+                self._make_handler, str(self._folder / UPSTREAM), backlog=4096
+            )
         try:
             await self._prepare(tls, 1)
             await self._run(executable)
@@ -177,7 +184,7 @@ class Terminator:
         """Write a generation and have it checked; in place only if it is good."""
         following = self._folder / NEXT_CONFIG
         # A setting that cannot be written shows before anything is.
-        config = self._program.config(tls, generation, self._capacity)
+        config = self._program.config(tls, generation, self._capacity, self._wiring)
         place = self._folder / folder_name(generation)
         files.write_files(place, tls)
         for name, content in self._program.lists(tls, generation).items():
@@ -235,7 +242,9 @@ class Terminator:
                 f"not listening after {READY_S:g} s{self._last_words()}"
             ) from None
         old, self._generation = self._generation, generation
-        self._config = self._program.config(tls, generation, self._capacity)
+        self._config = self._program.config(
+            tls, generation, self._capacity, self._wiring
+        )
         self._contents = files.contents(tls)
         self._discard(old)
 
@@ -245,7 +254,9 @@ class Terminator:
             # Ticket keys live as long as the process: a ticket from before a new list
             # would let a revoked device in.
             return None
-        config = self._program.config(tls, self._generation, self._capacity)
+        config = self._program.config(
+            tls, self._generation, self._capacity, self._wiring
+        )
         contents = files.contents(tls)
         if config != self._config or contents.keys() != self._contents.keys():
             return None

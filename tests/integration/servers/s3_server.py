@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 ACCESS_KEY: Final = "FLEETACCESSKEY01"
-SECRET_KEY: Final = "fleetsecretfleetsecretfleetsecret0001"  # noqa: S105  # of a test
+SECRET_KEY: Final = "fleetsecretfleetsecretfleetsecret0001"  # of a test
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,16 +100,19 @@ def swift(folder: Path) -> Iterator[S3Server]:
         stack.enter_context(
             running((*memcached, "-p", str(cache_port)), folder / "memcached.log")
         )
-        for kind in ("account", "container", "object", "proxy"):
-            log = folder / f"{kind}.log"
-            config = folder / "etc" / f"{kind}-server.conf"
-            process = stack.enter_context(
-                running((f"swift-{kind}-server", config), log)
+        started = [
+            stack.enter_context(
+                running(
+                    (f"swift-{kind}-server", folder / "etc" / f"{kind}-server.conf"),
+                    folder / f"{kind}.log",
+                )
             )
+            for kind in ("account", "container", "object", "proxy")
+        ]
         wait_until(
             lambda: answers(f"{server.url}/healthcheck"),
             server.name,
-            process,
+            *started,
             log=folder / "proxy.log",
         )
         yield server
