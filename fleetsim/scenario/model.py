@@ -1,8 +1,16 @@
 """Model: what all parts of a scenario have in common, and small shared field types."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    StrictInt,
+)
+
+from fleetsim.scenario.docstrings import field_docstrings
 
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 NAME_RULE: Final = "1 to 63 of a-z, 0-9, '_' and '-', starting with a letter or digit"
@@ -18,10 +26,24 @@ class Part(BaseModel):
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
         allow_inf_nan=False,
         validate_default=True,
     )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: Any, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Describe every field by the text below it, then by that of its type."""
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema).get("properties", {})
+        texts = field_docstrings(cls)
+        for name, field in cls.model_fields.items():
+            shown = properties.get(field.alias or name)
+            if shown is not None and name in texts:
+                of_type = shown.get("description", "")
+                shown["description"] = f"{texts[name]} {of_type}".strip()
+        return schema
 
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
