@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from fleetsim.core.device_settings import NS_PER_S
-from fleetsim.engine.fleet import Ending, Progress
+from fleetsim.core.progress import Progress
+from fleetsim.engine.fleet import Ending
 from fleetsim.recording.recorder import Snapshot
 from fleetsim.runner.bindings import RefusedBundle
 from fleetsim.runner.run import Watcher

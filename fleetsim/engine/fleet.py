@@ -14,14 +14,16 @@ together.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum, unique
+from itertools import count
 from typing import Any, Final, Protocol
 
 from fleetsim.core.device import Device
 from fleetsim.core.device_settings import NS_PER_S, DeviceSettings, RunClock
 from fleetsim.core.failure import Failure
 from fleetsim.core.outcomes import DeviceOutcome, GeneratorHealth
+from fleetsim.core.progress import Progress, Stage, Survey
 from fleetsim.core.trust_bundle import TrustBundle
 from fleetsim.engine.actions import DeviceActions
 from fleetsim.engine.clock import Alarm, Alarms, MonotonicClock
@@ -29,6 +31,7 @@ from fleetsim.engine.contacts import ContactBook, Prove, StateSink
 from fleetsim.engine.driver import Driver
 from fleetsim.engine.health import HealthMonitor
 from fleetsim.engine.pacing import Limiter
+from fleetsim.engine.survey import Surveyor, every_s
 from fleetsim.exceptions import RecordingError
 from fleetsim.recording.record import Record
 from fleetsim.scenario.plan import DevicePlan
@@ -47,15 +50,6 @@ class Ending(StrEnum):
 
     COMPLETED = "completed"
     INTERRUPTED = "interrupted"
-
-
-@unique
-class Stage(StrEnum):
-    """Where a run is."""
-
-    LOAD = "load"
-    DRAIN = "drain"
-    OVER = "over"
 
 
 class RecordSink(Protocol):
@@ -96,31 +90,6 @@ class Timing:
     drain_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """A look at a running fleet.
-
-    Attributes:
-        stage: Where the run is.
-        now_ns: Run time.
-        devices: Devices in the shard.
-        powered: Devices that were powered on.
-        failing: Devices whose last attempt failed.
-        in_flight: Attempts under way.
-        backlog: Files waiting on the cards, each card as of its last attempt.
-        states: Devices by contact state.
-    """
-
-    stage: Stage
-    now_ns: int
-    devices: int
-    powered: int
-    failing: int
-    in_flight: int
-    backlog: int
-    states: Mapping[str, int] = field(default_factory=dict)
-
-
 class Fleet(DeviceActions):
     """Runs the devices of a shard.
 
@@ -135,6 +104,8 @@ class Fleet(DeviceActions):
         states: Where the contact histories go; ``None`` = nowhere.
         wall_clock: Gives the devices' wall clock, once the run begins, for the
             monotonic time (ns) of run time 0; ``None`` = the one of the bindings.
+        surveyed_shards: Number of shards of the plan: progress then has a survey of the
+            devices and the generator's health; ``None`` = nobody wants to see them.
     """
 
     def __init__(
@@ -149,6 +120,7 @@ class Fleet(DeviceActions):
         on_tick: Callable[[Progress], None] | None = None,
         states: StateSink | None = None,
         wall_clock: Callable[[int], RunClock] | None = None,
+        surveyed_shards: int | None = None,
     ) -> None:
         super().__init__(self.now_ns)
         self._plans = devices
@@ -159,6 +131,9 @@ class Fleet(DeviceActions):
         self._on_tick = on_tick
         self._states = states
         self._wall_clock = wall_clock
+        self._surveyed_shards = surveyed_shards
+        self._surveyor: Surveyor | None = None
+        self._survey: Survey | None = None
         self._book = ContactBook(self.now_ns, states)
         self._prove: Prove | None = None
         self._limiter = Limiter(in_flight)
@@ -205,6 +180,10 @@ class Fleet(DeviceActions):
             in_flight=self._limiter.taken,
             backlog=self._book.backlog,
             states=self._book.total(),
+            cohorts=self._book.by_cohort(),
+            survey=self._survey,
+            health=None if self._surveyor is None else self.health(),
+            cpu_now_ratio=self._health.cpu_now_ratio,
         )
 
     def set_stranding(self, prove: Prove | None) -> None:
@@ -361,6 +340,13 @@ class Fleet(DeviceActions):
         order = sorted(range(len(self._plans)), key=lambda i: self._plans[i].start_ns)
         self._drivers = [self._drivers[i] for i in order]
         self._starts = [self._plans[i].start_ns for i in order]
+        if self._surveyed_shards is not None:
+            indexes = sorted(self._by_index)
+            self._surveyor = Surveyor(
+                [self._by_index[index] for index in indexes],
+                first=indexes[0],
+                stride=self._surveyed_shards,
+            )
         self._clock = MonotonicClock()
         self._set_wall_clock()
         self._alarms.arm(self._starts[0], self._power_on_due)
@@ -439,7 +425,7 @@ class Fleet(DeviceActions):
 
     async def _tick(self) -> None:
         """Once a second: write records, sample the CPU, tell who watches."""
-        while True:
+        for second in count():
             await asyncio.sleep(1.0)
             try:
                 await self._sweep()
@@ -449,6 +435,8 @@ class Fleet(DeviceActions):
                 return
             if self._stage is Stage.LOAD:
                 self._health.sample_cpu()
+            if self._surveyor is not None and not second % every_s(len(self._plans)):
+                self._survey = await self._surveyor.look()
             if self._on_tick is not None:
                 self._on_tick(self.progress)
 

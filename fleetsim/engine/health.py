@@ -56,6 +56,11 @@ class HealthMonitor:
             self._cpu.append((cpu_s - self._cpu_mark_s) / (wall_s - self._wall_mark_s))
         self._cpu_mark_s, self._wall_mark_s = cpu_s, wall_s
 
+    @property
+    def cpu_now_ratio(self) -> float:
+        """CPU seconds per second in the newest sample, of one core."""
+        return self._cpu[-1] if self._cpu else 0.0
+
     def verdict(self) -> GeneratorHealth:
         """Judge the run so far."""
         seconds = time.monotonic() - self._first_wall_s

@@ -11,12 +11,13 @@ would show in the latencies being measured. At the end the stream becomes
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
 import pyarrow as pa
 
+from fleetsim.core.commands import Operation
 from fleetsim.core.histogram import Histogram
 from fleetsim.exceptions import RecordingError
 from fleetsim.recording.columns import SCHEMA, to_batch
@@ -41,6 +42,7 @@ class Snapshot:
         bytes_received: Bytes read from sockets, TLS included.
         latency: Phase to everything counted so far (see ``recording.latency``).
         cohorts: Cohort to phase to the same.
+        by_cohort: Attempts by cohort, operation and failure kind (empty = success).
     """
 
     attempts: Mapping[str, int]
@@ -50,6 +52,7 @@ class Snapshot:
     bytes_received: int
     latency: Mapping[str, Histogram]
     cohorts: Mapping[str, Mapping[str, Histogram]]
+    by_cohort: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
 
 
 class Recorder:
@@ -68,13 +71,11 @@ class Recorder:
     """
 
     __slots__ = (
-        "_acknowledged",
         "_attempts",
         "_bytes_received",
         "_bytes_sent",
         "_clock",
         "_cohorts",
-        "_failures",
         "_flushed_ns",
         "_folder",
         "_interval",
@@ -99,9 +100,7 @@ class Recorder:
         self._warm_up_ns = warm_up_ns
         self._flushed_ns = 0
         self._rows: list[Record] = []
-        self._attempts: Counter[str] = Counter()
-        self._failures: Counter[str] = Counter()
-        self._acknowledged = 0
+        self._attempts: Counter[tuple[str, str, str]] = Counter()
         self._bytes_sent = 0
         self._bytes_received = 0
         self._total = {phase: Histogram() for phase in PHASES}
@@ -150,10 +149,20 @@ class Recorder:
 
     def snapshot(self) -> Snapshot:
         """Copy the running totals."""
+        attempts: Counter[str] = Counter()
+        failures: Counter[str] = Counter()
+        for (_, operation, kind), count in self._attempts.items():
+            attempts[operation] += count
+            if kind:
+                failures[kind] += count
         return Snapshot(
-            attempts=dict(self._attempts),
-            failures=dict(self._failures),
-            acknowledged=self._acknowledged,
+            attempts=dict(attempts),
+            failures=dict(failures),
+            acknowledged=sum(
+                count
+                for (_, operation, kind), count in self._attempts.items()
+                if operation == Operation.UPLOAD and not kind
+            ),
             bytes_sent=self._bytes_sent,
             bytes_received=self._bytes_received,
             latency={phase: seen.copy() for phase, seen in self._total.items()},
@@ -161,6 +170,7 @@ class Recorder:
                 cohort: {phase: seen.copy() for phase, seen in phases.items()}
                 for cohort, phases in self._cohorts.items()
             },
+            by_cohort=dict(self._attempts),
         )
 
     def finish(self) -> None:
@@ -208,11 +218,7 @@ class Recorder:
         rows.clear()
 
     def _count(self, rows: list[Record]) -> None:
-        self._attempts.update([r.operation for r in rows])
-        self._failures.update([r.kind for r in rows if r.kind])
-        self._acknowledged += sum(
-            [not r.kind and r.operation == "upload" for r in rows]
-        )
+        self._attempts.update([(r.cohort, r.operation, r.kind) for r in rows])
         self._bytes_sent += sum([r.bytes_sent for r in rows])
         self._bytes_received += sum([r.bytes_received for r in rows])
         for cohort, phases in bin_records(rows, self._warm_up_ns).items():

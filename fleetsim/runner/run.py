@@ -27,7 +27,8 @@ from typing import Any
 
 from fleetsim.core.outcomes import AuditOutcome
 from fleetsim.core.payload import PayloadBlock
-from fleetsim.engine.fleet import CohortBinding, Ending, Fleet, Progress, Timing
+from fleetsim.core.progress import Progress
+from fleetsim.engine.fleet import CohortBinding, Ending, Fleet, Timing
 from fleetsim.exceptions import FleetsimError, InputError, Problem, TargetError
 from fleetsim.lab.settings import FrontProgram
 from fleetsim.recording.ledger import Ledger
@@ -74,7 +75,17 @@ class RunOptions:
 
 
 class Watcher:
-    """Somebody who watches a run; every method may be overridden."""
+    """Somebody who watches a run; every method may be overridden.
+
+    Attributes:
+        wants_survey: Whether progress shall have a survey of the devices and the
+            generator's health.
+    """
+
+    wants_survey: bool = False
+
+    def prepared(self, folder: Path, interrupt: Callable[[], None]) -> None:
+        """The fleet is about to start; ``interrupt`` does what Ctrl-C does."""
 
     def started(self, folder: Path, target: str) -> None:
         """The fleet is about to start."""
@@ -269,8 +280,11 @@ async def _drive(
             on_tick=lambda progress: watcher.ticked(progress, recorder.snapshot),
             states=states,
             wall_clock=rehearsal.wall_clock,
+            surveyed_shards=plan.shard_count if watcher.wants_survey else None,
         )
-        ending = await _rehearse(fleet, rehearsal)
+        ending = await _rehearse(
+            fleet, rehearsal, lambda stop: watcher.prepared(folder.path, stop)
+        )
         recorder.finish()
         states.finish()
         write_devices(folder.path, fleet.outcomes())
@@ -278,8 +292,15 @@ async def _drive(
     return ending
 
 
-async def _rehearse(fleet: Fleet, rehearsal: Rehearsal) -> Ending:
-    """Run the fleet with the timeline beside it; a signal ends both."""
+async def _rehearse(
+    fleet: Fleet,
+    rehearsal: Rehearsal,
+    prepared: Callable[[Callable[[], None]], None],
+) -> Ending:
+    """Run the fleet with the timeline beside it; a signal ends both.
+
+    ``prepared`` is given the way to end them without one.
+    """
     try:
         async with asyncio.TaskGroup() as group:
             beside = group.create_task(rehearsal.run(fleet))
@@ -288,6 +309,7 @@ async def _rehearse(fleet: Fleet, rehearsal: Rehearsal) -> Ending:
                 beside.cancel()
                 fleet.interrupt()
 
+            prepared(interrupt)
             with _signals(interrupt):
                 ending = await fleet.run()
             beside.cancel()

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from fleetsim.cli.progress import PLAIN_EVERY_S, Progressing
+from fleetsim.core.progress import Progress, Stage
 from fleetsim.core.trust_bundle import Refusal
-from fleetsim.engine.fleet import Ending, Progress, Stage
+from fleetsim.engine.fleet import Ending
 from fleetsim.recording.recorder import Snapshot
 from fleetsim.runner.bindings import RefusedBundle
 from tests.runner.plans import plan_of

@@ -9,10 +9,11 @@ import pytest
 
 from fleetsim.core.commands import Connect, Send
 from fleetsim.core.events import Connected, Handshake, RequestFailed, ResponseReceived
+from fleetsim.core.progress import STATES, Progress, Stage
 from fleetsim.core.trust_bundle import EMPTY_BUNDLE
 from fleetsim.engine import clock, fleet, health
 from fleetsim.engine.driver import Driver
-from fleetsim.engine.fleet import CohortBinding, Ending, Fleet, Progress, Stage, Timing
+from fleetsim.engine.fleet import CohortBinding, Ending, Fleet, Timing
 from fleetsim.exceptions import RecordingError
 from fleetsim.recording.record import Record
 from fleetsim.scenario.plan import DevicePlan
@@ -83,6 +84,7 @@ class Run:
         drain_s: float = 15.0,
         in_flight: int = 1000,
         start_over_s: float = 5.0,
+        surveyed_shards: int | None = None,
         at: tuple[tuple[float, str], ...] = (),
         **settings: Any,
     ) -> Ending:
@@ -115,6 +117,7 @@ class Run:
                 in_flight=in_flight,
                 sink=self.sink,
                 on_tick=self.ticks.append,
+                surveyed_shards=surveyed_shards,
             )
             for when_s, method in at:
                 self.loop.call_later(when_s, getattr(made, method))
@@ -185,6 +188,28 @@ def test_progress_is_told_once_a_second(make: Callable[..., Run]) -> None:
     assert {tick.stage for tick in run.ticks} <= {Stage.LOAD, Stage.DRAIN}
     assert all(tick.devices == 20 and tick.failing == 0 for tick in run.ticks)
     assert run.sink.flushes >= len(run.ticks)
+
+
+def test_progress_for_live_views(make: Callable[..., Run]) -> None:
+    """Who asks gets a survey and the generator's health, who does not gets neither."""
+    run = make()
+    run.run(duration_s=20, surveyed_shards=1)
+    last = run.ticks[-1]
+    assert last.survey is not None
+    assert last.survey.by_group() == {"group 1": 20}
+    assert [STATES[code] for code in last.survey.states] == ["connected"] * 20
+    assert last.cohorts == {"cohort": dict(last.states)}
+    assert last.health is not None
+    assert last.health.starts > 0
+    unasked = make()
+    unasked.run(duration_s=20)
+    assert unasked.ticks[-1].survey is None
+    assert unasked.ticks[-1].health is None
+    seen, unseen = (
+        sorted((r.device, r.planned_ns, r.kind) for r in each.sink.records)
+        for each in (run, unasked)
+    )
+    assert seen == unseen
 
 
 def test_drain_ends_at_its_deadline(make: Callable[..., Run]) -> None:

@@ -89,6 +89,7 @@ def test_running_totals_are_those_of_the_records(tmp_path: Path) -> None:
     assert seen.acknowledged == 2
     assert seen.bytes_sent == 20 + 2 * 17_000
     assert seen.bytes_received == 2 + 2 * 3_000
+    assert sum(seen.by_cohort.values()) == sum(seen.attempts.values())
     assert seen.latency["response"] == Histogram.of([21 * MS])
     assert seen.latency["tls"] == Histogram.of([9 * MS] * 2)
     assert seen.cohorts["b"]["tls"] == Histogram.of([9 * MS])
