@@ -38,6 +38,7 @@ ELSEWHERE = {
     "lab/s3_multipart.py": "integration/test_lab_boto3.py",
     "lab/s3_objects.py": "integration/test_lab_boto3.py",
     "lab/s3_uri.py": "integration/test_lab_s3_wire.py",
+    "lab/served_front.py": "integration/test_lab_front.py",
     "lab/server.py": "integration/test_lab_process.py",
     "lab/standalone_pki.py": "lab/test_standalone.py",
     "lab/tcp_reset.py": "integration/test_lab_outage.py",

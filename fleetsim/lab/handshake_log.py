@@ -62,11 +62,17 @@ class HandshakeLog:
         self._entries: deque[HandshakeEntry] = deque(maxlen=max_entries)
         self._results: Counter[str] = Counter()
         self._total = 0
+        self._resumed = 0
 
     @property
     def total(self) -> int:
         """Handshakes so far, dropped entries included."""
         return self._total
+
+    @property
+    def resumed(self) -> int:
+        """Completed handshakes so far that resumed a session."""
+        return self._resumed
 
     @property
     def next_number(self) -> int:
@@ -77,6 +83,7 @@ class HandshakeLog:
         """Add the next entry; its number is :attr:`next_number`."""
         self._total += 1
         self._results[entry.result] += 1
+        self._resumed += entry.resumed
         self._entries.append(entry)
 
     def by_result(self) -> dict[str, int]:

@@ -220,7 +220,10 @@ class S3Service:
         }
 
     async def handle(
-        self, http: web.BaseRequest, signing_clock: Callable[[], float] | None = None
+        self,
+        http: web.BaseRequest,
+        signing_clock: Callable[[], float] | None = None,
+        on_request: Callable[[RequestLog], None] | None = None,
     ) -> web.StreamResponse:
         """Answer one request; the handler for ``web.Server``.
 
@@ -228,6 +231,7 @@ class S3Service:
             http: The request.
             signing_clock: Clock its signature is judged by; ``None`` = the service's,
                 which dates objects and answers in any case.
+            on_request: Called at its end in place of the service's own.
         """
         self.requests += 1
         exchange = _Exchange(http, f"{self.requests:016X}", self._clock())
@@ -248,8 +252,9 @@ class S3Service:
             _LOG.exception("request %s failed", exchange.request_id)
             reply = exchange.refusal(S3Error("InternalError"))
             is_last = True
-        if self._on_request is not None:
-            self._on_request(exchange.log(reply, self._clock()))
+        noted = on_request or self._on_request
+        if noted is not None:
+            noted(exchange.log(reply, self._clock()))
         answer = Answer(
             reply, http.method, exchange.request_id, int(exchange.started_unix_s)
         )

@@ -8,9 +8,7 @@ import asyncio
 import errno
 import socket
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from aiohttp import web
@@ -18,18 +16,18 @@ from aiohttp import web
 from fleetsim.core.settings import Credentials
 from fleetsim.exceptions import InputError, Problem
 from fleetsim.lab.folder_store import FolderStore
-from fleetsim.lab.front_connection import FrontLimits
-from fleetsim.lab.handshake_log import HandshakeEntry, HandshakeLog
+from fleetsim.lab.handshake_log import HandshakeEntry
 from fleetsim.lab.lab_clock import LabClock
 from fleetsim.lab.loop_lag import LoopLag
 from fleetsim.lab.object_store import MemoryStore, ObjectStore
+from fleetsim.lab.request_counts import RequestCounts
 from fleetsim.lab.s3_app import (
     MAX_SKEW_S,
     SERVER_OPTIONS,
-    RequestLog,
     S3Service,
     S3Settings,
 )
+from fleetsim.lab.served_front import ServedFront, open_front
 from fleetsim.lab.settings import (
     ClockSettings,
     FrontSettings,
@@ -39,10 +37,7 @@ from fleetsim.lab.settings import (
     TlsSettings,
 )
 from fleetsim.lab.slowness import Slowness
-from fleetsim.lab.terminators.choice import make_terminator
-from fleetsim.lab.terminators.terminator import Terminator
 from fleetsim.lab.tls_files import load_tls
-from fleetsim.lab.tls_front import TlsFront
 from fleetsim.lab.troubles import Place, Troubles
 from fleetsim.transport.tls_server import ServerContext, ServerTls
 
@@ -50,26 +45,6 @@ _TRANSIT_S: Final = 5.0
 """Longest a signed request may be on its way, real time, before its skew is judged."""
 
 _Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
-
-@dataclass(slots=True)
-class _Front:
-    settings: FrontSettings
-    http: web.Server
-    front: TlsFront
-    terminator: Terminator | None = None
-
-    @property
-    def handshakes(self) -> HandshakeLog:
-        """What whoever ends TLS here knows of handshakes."""
-        return (self.terminator or self.front).handshakes
-
-    async def swap(self, tls: ServerTls) -> None:
-        """Use other TLS settings for new handshakes; returns once they do."""
-        if self.terminator is None:
-            self.front.swap(tls)
-        else:
-            await self.terminator.swap(tls)
 
 
 class LabServer:
@@ -96,14 +71,12 @@ class LabServer:
         self.troubles = Troubles(
             self._places, now_ns=time.monotonic_ns, clock=self._clock
         )
-        self._fronts: dict[str, _Front] = {}
-        self._requests = _Requests()
+        self._fronts: dict[str, ServedFront] = {}
         self._store = _store(settings.store)
         self._service = S3Service(
             s3_settings(settings),
             self._store,
             self._clock,
-            self._requests.note,
         )
         self._lag = LoopLag(asyncio.get_running_loop())
         self._started_s = time.monotonic()
@@ -124,14 +97,22 @@ class LabServer:
         address = LabAddress({})
         for settings in self._settings.fronts:
             slowness = Slowness()
+            requests = RequestCounts()
             http = web.Server(
-                self._handler(settings, slowness),
+                self._handler(settings, slowness, requests),
                 keepalive_timeout=settings.idle_timeout_s,
                 tcp_keepalive=False,  # the front's own sweep finds dead connections
                 **SERVER_OPTIONS,
             )
             try:
-                each = await self._open(settings, http, tls.get(settings.name))
+                each = await open_front(
+                    settings,
+                    self._settings,
+                    http=http,
+                    requests=requests,
+                    tls=tls.get(settings.name),
+                    clock=self._clock,
+                )
                 self._fronts[settings.name] = each
                 port = await each.front.start(settings.host, settings.port)
             except InputError as exc:
@@ -164,7 +145,7 @@ class LabServer:
             each.http.pre_shutdown()
         async with asyncio.TaskGroup() as tasks:
             for each in fronts:
-                tasks.create_task(_stop_front(each, grace_s))
+                tasks.create_task(each.stop(grace_s))
 
     async def swap_front(self, name: str, tls: TlsSettings) -> None:
         """Use other TLS settings on one front, for new handshakes only.
@@ -253,75 +234,36 @@ class LabServer:
             "uptime_s": round(time.monotonic() - self._started_s, 6),
             "cpu_s": round(time.process_time() - self._cpu_at_start_s, 6),
             "loop_lag": self._lag.figures(),
-            "requests": self._requests.figures(),
+            "requests": RequestCounts.sum_of(
+                each.requests for each in self._fronts.values()
+            ).figures(),
             "store": {
                 "objects": sum(len(b.objects) for b in self._store.buckets.values()),
                 "bytes": self._store.used_bytes,
             },
-            "fronts": {
-                name: {
-                    "live": each.front.live,
-                    **asdict(each.front.counters),
-                    "handshakes": each.handshakes.by_result(),
-                }
-                for name, each in self._fronts.items()
-            },
+            "fronts": {name: each.figures() for name, each in self._fronts.items()},
         }
 
-    async def _open(
-        self, settings: FrontSettings, http: web.Server, tls: ServerTls | None
-    ) -> _Front:
-        """Make a front; a real program runs already when this returns."""
-        limits = _limits(settings)
-        terminator = None
-        if tls is not None:
-            terminator = make_terminator(
-                self._settings.front_program,
-                self._settings.front_folder,
-                settings,
-                http,
-            )
-        if terminator is not None and tls is not None:
-            await terminator.start(tls)
-            front = TlsFront(
-                None, terminator.connection, clock=self._clock, limits=limits
-            )
-            return _Front(settings, http, front, terminator)
-        front = TlsFront(
-            tls,
-            http,
-            clock=self._clock,
-            limits=limits,
-            is_judging_by_clock=self._settings.clock is not None,
-        )
-        return _Front(settings, http, front)
-
-    def _handler(self, settings: FrontSettings, slowness: Slowness) -> _Handler:
+    def _handler(
+        self, settings: FrontSettings, slowness: Slowness, requests: RequestCounts
+    ) -> _Handler:
         handle = self._service.handle
         signing_clock = self._wall_clock if settings.is_control else None
 
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
-            response = await handle(request, signing_clock)
+            response = await handle(request, signing_clock, requests.note)
             if slowness.delay_s:
                 await slowness.hold()
             return response
 
         return answer
 
-    def _find(self, name: str) -> _Front:
+    def _find(self, name: str) -> ServedFront:
         each = self._fronts.get(name)
         if each is None:
             known = ", ".join(self._fronts) or "none"
             raise InputError(Problem(f"front {name}", f"there is none; known: {known}"))
         return each
-
-
-async def _stop_front(each: _Front, grace_s: float) -> None:
-    # To aiohttp a timeout of 0 means to wait for ever.
-    await each.http.shutdown(max(grace_s, 0.001))
-    await each.front.stop(min(grace_s, each.front.limits.linger_s))
-    if each.terminator is not None:
-        await each.terminator.stop()
 
 
 def s3_settings(settings: LabSettings) -> S3Settings:
@@ -341,39 +283,6 @@ def s3_settings(settings: LabSettings) -> S3Settings:
         region=settings.region,
         base_hosts=settings.virtual_hosts,
     )
-
-
-class _Requests:
-    """Counts requests by how they ended."""
-
-    def __init__(self) -> None:
-        self._statuses: Counter[int] = Counter()
-        self._errors: Counter[str] = Counter()
-        self._operations: Counter[str] = Counter()
-        self._received_bytes = 0
-        self._content_bytes = 0
-
-    def note(self, request: RequestLog) -> None:
-        """Count one request."""
-        self._statuses[request.status] += 1
-        self._operations[request.operation or "none"] += 1
-        if request.error_code:
-            self._errors[request.error_code] += 1
-        self._received_bytes += request.received_bytes
-        self._content_bytes += request.content_bytes
-
-    def figures(self) -> dict[str, Any]:
-        """Return the counts; status 0 stands for clients that went away."""
-        return {
-            "total": self._statuses.total(),
-            "by_status": {
-                str(key): self._statuses[key] for key in sorted(self._statuses)
-            },
-            "by_operation": dict(sorted(self._operations.items())),
-            "by_error": dict(sorted(self._errors.items())),
-            "received_bytes": self._received_bytes,
-            "content_bytes": self._content_bytes,
-        }
 
 
 def _calendar(settings: ClockSettings) -> LabClock:
@@ -410,15 +319,6 @@ def _load_all(
     if problems:
         raise InputError(problems)
     return loaded
-
-
-def _limits(settings: FrontSettings) -> FrontLimits:
-    return FrontLimits(
-        handshake_timeout_s=settings.handshake_timeout_s,
-        idle_timeout_s=settings.idle_timeout_s,
-        linger_s=settings.linger_s,
-        max_connections=settings.max_connections,
-    )
 
 
 def _bind_problem(settings: FrontSettings, exc: OSError) -> Problem:

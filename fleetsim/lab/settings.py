@@ -114,15 +114,28 @@ class TlsSettings(_Settings):
         return self
 
 
+class UpstreamSettings(_Settings):
+    """The server behind a front that only relays.
+
+    Attributes:
+        host: Name or address.
+        port: 1..65535.
+    """
+
+    host: Annotated[str, Field(min_length=1)]
+    port: Annotated[int, Field(ge=1, le=65535)]
+
+
 class FrontSettings(_Settings):
     """One listening address.
 
     Attributes:
         name: What commands call it.
-        scheme: ``http`` or ``https``.
+        scheme: ``http`` or ``https``; ``tcp`` = bytes are passed on to another server.
         host: Address or name to bind.
         port: 0..65535; 0 lets the kernel choose.
-        tls: Needed for ``https``, refused for ``http``.
+        tls: Needed for ``https``, refused for others.
+        upstream: Needed for ``tcp``, refused for others.
         handshake_timeout_s: From accept to a complete handshake.
         idle_timeout_s: Connections on which nothing moves are dropped.
         linger_s: Longest wait for the client to close after the front did.
@@ -132,10 +145,11 @@ class FrontSettings(_Settings):
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-    scheme: Literal["http", "https"] = "https"
+    scheme: Literal["http", "https", "tcp"] = "https"
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Port = 0
     tls: TlsSettings | None = None
+    upstream: UpstreamSettings | None = None
     handshake_timeout_s: Seconds = 10.0
     idle_timeout_s: Seconds = 75.0
     linger_s: Seconds = 2.0
@@ -143,11 +157,15 @@ class FrontSettings(_Settings):
     is_control: bool = False
 
     @model_validator(mode="after")
-    def _has_tls_iff_https(self) -> Self:
+    def _has_what_its_scheme_needs(self) -> Self:
         if self.scheme == "https" and self.tls is None:
             raise ValueError("scheme https needs tls settings")
-        if self.scheme == "http" and self.tls is not None:
-            raise ValueError("scheme http takes no tls settings")
+        if self.scheme != "https" and self.tls is not None:
+            raise ValueError(f"scheme {self.scheme} takes no tls settings")
+        if self.scheme == "tcp" and self.upstream is None:
+            raise ValueError("scheme tcp needs an upstream")
+        if self.scheme != "tcp" and self.upstream is not None:
+            raise ValueError(f"scheme {self.scheme} takes no upstream")
         return self
 
 

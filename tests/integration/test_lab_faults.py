@@ -5,7 +5,6 @@ its own before a front that knows nothing of it.
 """
 
 import asyncio
-import contextlib
 import hashlib
 import os
 import time
@@ -23,7 +22,6 @@ from fleetsim.lab.faults.blackhole import Blackhole
 from fleetsim.lab.faults.delay import Delay
 from fleetsim.lab.faults.flow import Fault
 from fleetsim.lab.faults.half_close import HalfClose
-from fleetsim.lab.faults.relay import Relay
 from fleetsim.lab.faults.reset import Reset
 from fleetsim.lab.faults.slow_first_byte import SlowFirstByte
 from fleetsim.lab.faults.throttle import Throttle
@@ -51,27 +49,19 @@ class Rig:
 
     lab: LabServer
     ports: dict[str, int]
-    relays: dict[str, Relay]
+    way: LabServer
 
     def begin(self, fault: Fault, share: float = 1.0) -> None:
         """Make trouble on the way to both fronts."""
-        if not self.relays:
-            self.lab.troubles.fault(None, fault, share, None)
-        for relay in self.relays.values():
-            relay.begin(fault, share)
+        self.way.troubles.fault(None, fault, share, None)
 
     def end(self) -> None:
         """End it."""
-        if not self.relays:
-            self.lab.troubles.clear(None, None)
-        for relay in self.relays.values():
-            relay.end()
+        self.way.troubles.clear(None, None)
 
     def hits(self, front: str) -> dict[str, int]:
         """Connections hit."""
-        if self.relays:
-            return self.relays[front].hits
-        hits: dict[str, int] = self.lab.troubles.status()["fronts"][front][
+        hits: dict[str, int] = self.way.troubles.status()["fronts"][front][
             "connections_hit"
         ]
         return hits
@@ -122,23 +112,35 @@ def now() -> float:
     return time.time_ns() / 1e9
 
 
+def relays_to(ports: dict[str, int]) -> LabServer:
+    """A lab of fronts that only pass bytes on, one for each server."""
+    fronts = [
+        {
+            "name": name,
+            "scheme": "tcp",
+            "upstream": {"host": "127.0.0.1", "port": port},
+        }
+        for name, port in ports.items()
+    ]
+    return LabServer(parse_settings(LabSettings, {"fronts": fronts}), clock=now)
+
+
 @pytest.fixture(params=["front", "relay"])
 async def rig(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Rig]:
     """A lab whose faults are made in its fronts, or in relays before them."""
     lab = LabServer(settings(folder), clock=now)
     address = await lab.start()
     ports = {name: port for name, (_, port) in address.fronts.items()}
-    relays: dict[str, Relay] = {}
-    async with contextlib.AsyncExitStack() as stack:
-        if request.param == "relay":
-            for name, port in ports.items():
-                relays[name] = await stack.enter_async_context(
-                    Relay(("127.0.0.1", 0), ("127.0.0.1", port))
-                )
-            ports = {name: relay.address[1] for name, relay in relays.items()}
-        yield Rig(lab, ports, relays)
-        await lab.stop(0.0)
-    assert all(relay.live == 0 for relay in relays.values())
+    way = lab
+    if request.param == "relay":
+        way = relays_to(ports)
+        address = await way.start()
+        ports = {name: port for name, (_, port) in address.fronts.items()}
+    yield Rig(lab, ports, way)
+    await lab.stop(0.0)
+    if way is not lab:
+        await way.stop(0.0)
+        assert all(each["live"] == 0 for each in way.stats()["fronts"].values())
 
 
 @pytest.mark.parametrize(
@@ -353,32 +355,36 @@ async def test_curl_sees_the_same(
 async def test_relay_resets_clients_when_its_server_is_down(folder: Path) -> None:
     """The client was accepted, so a refused server shows as a reset; then it works."""
     lab = LabServer(settings(folder), clock=now)
-    port = (await lab.start()).fronts["plain"][1]
-    async with Relay(("127.0.0.1", 0), ("127.0.0.1", port)) as relay, network() as net:
-        device = LoneDevice(net, endpoint(relay.address[1], is_tls=False))
+    relay = relays_to({"plain": (await lab.start()).fronts["plain"][1]})
+    port = (await relay.start()).fronts["plain"][1]
+    async with network() as net:
+        device = LoneDevice(net, endpoint(port, is_tls=False))
         lab.troubles.outage("plain", None)
         await device.connect()
         device.send("PUT", "a/x", b"x")
         assert outcome(await device.report()) in {"http.reset", "lost"}
-        assert relay.counters.upstream_failed == 1
+        assert relay.stats()["fronts"]["plain"]["upstream_failed"] == 1
         await lab.troubles.restore("plain")
         await device.connect()
         assert outcome(await device.put("a/x", b"x")) == 200
-        assert relay.counters.accepted == 2
+        assert relay.stats()["fronts"]["plain"]["accepted"] == 2
     await lab.stop(0.0)
+    await relay.stop(0.0)
 
 
 async def test_relay_in_an_outage_refuses(folder: Path) -> None:
     """A relay can play a server that is down, and come back on its port."""
     lab = LabServer(settings(folder), clock=now)
-    port = (await lab.start()).fronts["tls"][1]
-    async with Relay(("127.0.0.1", 0), ("127.0.0.1", port)) as relay, network() as net:
-        device = LoneDevice(net, endpoint(relay.address[1]))
+    relay = relays_to({"tls": (await lab.start()).fronts["tls"][1]})
+    port = (await relay.start()).fronts["tls"][1]
+    async with network() as net:
+        device = LoneDevice(net, endpoint(port))
         await device.connect()
-        relay.refuse()
+        relay.troubles.outage(None, None)
         assert outcome(await device.report()) == "lost"
         assert outcome(await device.connect()) == "tcp.refused"
-        await relay.accept()
+        await relay.troubles.restore(None)
         assert outcome(await device.connect()) == "connected"
         device.drop()
     await lab.stop(0.0)
+    await relay.stop(0.0)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from fleetsim.core.failure import Failure, Kind, Phase, verify
@@ -26,6 +28,14 @@ def test_old_entries_go_but_stay_counted() -> None:
     assert [each.number for each in log.after()] == [7, 8, 9, 10]
     assert log.by_result() == {"ok": 7, "tls.reset": 3}
     assert log.total == 10
+
+
+def test_resumed_handshakes_are_counted() -> None:
+    """Also those whose entries are gone."""
+    log = HandshakeLog(1)
+    for number, resumed in enumerate((True, False, True), 1):
+        log.add(replace(entry(number), resumed=resumed))
+    assert (log.resumed, log.total) == (2, 3)
 
 
 def test_reading_in_pages_misses_nothing() -> None:

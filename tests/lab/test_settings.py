@@ -10,6 +10,7 @@ from fleetsim.lab.settings import CredentialSettings, LabSettings, parse_setting
 CREDENTIALS = Credentials(access_key="AK", secret_key="s3cret", session_token="t0ken")
 PAIR = {"chain_path": "/a.pem", "key_path": "/a.key"}
 TLS: dict[str, Any] = {"certificates": [PAIR]}
+UPSTREAM = {"host": "s3.example.org", "port": 443}
 FRONT: dict[str, Any] = {"name": "tls", "tls": TLS}
 
 
@@ -67,6 +68,17 @@ def test_secrets_are_not_shown() -> None:
             {"fronts": [{"name": "x", "scheme": "http", "tls": TLS}]},
             "fronts.0",
             "takes no tls",
+        ),
+        ({"fronts": [{"name": "x", "scheme": "tcp"}]}, "fronts.0", "needs an upstream"),
+        (
+            {"fronts": [{**FRONT, "upstream": UPSTREAM}]},
+            "fronts.0",
+            "takes no upstream",
+        ),
+        (
+            {"fronts": [{"name": "x", "scheme": "tcp", "upstream": {"host": "h"}}]},
+            "fronts.0.upstream.port",
+            "required",
         ),
         ({"fronts": [{**FRONT, "port": 65536}]}, "fronts.0.port", "65535"),
         ({"fronts": [{**FRONT, "name": "a b"}]}, "fronts.0.name", "match"),

@@ -1,10 +1,11 @@
-"""Relay: a TCP relay with faults, in front of any server.
+"""Relay: passes the bytes of a front's connections on to any server.
 
-Theory of operation. Every accepted connection is served by a :class:`_Downstream`, which
-dials the upstream server and then passes bytes both ways; faults stand before it in the
-shape of a :class:`~fleetsim.lab.faults.path.Path`. TLS goes through unread, so clients
-see the server's own certificate and the server sees theirs; only the address the server
-sees is the relay's.
+Theory of operation. A front of scheme ``tcp`` (:mod:`fleetsim.lab.tls_front`) hands every
+accepted connection to a :class:`_Downstream`, which dials the server and then passes
+bytes both ways; faults stand before it in the shape of a
+:class:`~fleetsim.lab.faults.path.Path`. TLS goes through unread, so clients see the
+server's own certificate and the server sees theirs; only the address the server sees is
+the relay's.
 
 Each side feels the other: a side that does not take its bytes stops the reading of the
 other, FIN is passed on as FIN (half-closed connections stay half open), RST as RST. A
@@ -13,154 +14,47 @@ from any balancer at this level.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from types import TracebackType
-from typing import Final, Self, cast
+from typing import cast
 
-from fleetsim.lab.faults.flow import Fault
-from fleetsim.lab.faults.switch import FaultSwitch
-from fleetsim.lab.listener import Listener
 from fleetsim.lab.tcp_reset import reset
-
-_BACKLOG: Final = 4096
-_GOODBYE_S: Final = 1.0
-
-
-@dataclass(slots=True)
-class RelayCounters:
-    """What a relay has seen.
-
-    Attributes:
-        accepted: Connections accepted.
-        upstream_failed: Connections reset because the server could not be reached.
-    """
-
-    accepted: int = 0
-    upstream_failed: int = 0
 
 
 class Relay:
-    """A relay; use it as an asynchronous context manager.
+    """Makes the handlers of connections that lead to one server.
 
     Args:
-        listen: Address to bind and port, 0 = any.
         upstream: Host and port of the server.
         connect_timeout_s: Longest time to reach it, seconds.
-        seed: Of what faults draw.
 
     Attributes:
-        counters: What it has seen.
+        upstream_failed: Connections reset because it could not be reached.
     """
 
     def __init__(
-        self,
-        listen: tuple[str, int],
-        upstream: tuple[str, int],
-        *,
-        connect_timeout_s: float = 10.0,
-        seed: int = 0,
+        self, upstream: tuple[str, int], *, connect_timeout_s: float = 10.0
     ) -> None:
-        self.counters = RelayCounters()
-        self._listen = listen
+        self.upstream_failed = 0
         self._upstream = upstream
         self._connect_timeout_s = connect_timeout_s
-        self._faults = FaultSwitch(seed)
         self._loop = asyncio.get_running_loop()
-        self._tasks = asyncio.TaskGroup()
-        self._live: set[_Downstream] = set()
-        self._is_empty = asyncio.Event()
-        self._port = 0
-        self._listener = Listener(self._loop, self._accept, _BACKLOG)
+        # A dial has no group to belong to: connections come and go with the clients.
+        self._dials: set[asyncio.Task[None]] = set()
 
-    @property
-    def address(self) -> tuple[str, int]:
-        """Address and port it listens on; port 0 before it does."""
-        return self._listen[0], self._port
+    def connection(self) -> asyncio.Protocol:
+        """Make the handler of one connection of the front."""
+        return _Downstream(self._dial)
 
-    @property
-    def live(self) -> int:
-        """Connections open now."""
-        return len(self._live)
-
-    @property
-    def hits(self) -> dict[str, int]:
-        """Connections hit so far, by kind of the faults that are on."""
-        return self._faults.hits
-
-    async def __aenter__(self) -> Self:
-        """Listen.
-
-        Raises:
-            OSError: The address cannot be bound.
-        """
-        await self._tasks.__aenter__()
-        try:
-            self._port = await self._listener.start(*self._listen)
-        except BaseException as exc:
-            await self._tasks.__aexit__(type(exc), exc, exc.__traceback__)
-            raise
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop listening and reset what is open."""
-        self._listener.close()
-        self._is_empty.clear()
-        if self.close_connections():
-            # Transports tell of their end in a later turn of the loop.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_GOODBYE_S):
-                    await self._is_empty.wait()
-        await self._tasks.__aexit__(kind, exc, traceback)
-
-    def begin(self, fault: Fault, share: float = 1.0) -> None:
-        """Let a fault hit new connections; one of the same kind is over then.
-
-        Args:
-            fault: What happens to them.
-            share: Share of them, in turn, 0..1.
-        """
-        self._faults.begin(fault, share)
-
-    def end(self, kind: str | None = None) -> tuple[str, ...]:
-        """Lift faults of one kind, or all; returns the kinds that were on."""
-        return self._faults.end(kind)
-
-    def refuse(self) -> None:
-        """Refuse connections from now on and reset the open ones."""
-        self._listener.refuse()
-        self.close_connections()
-
-    async def accept(self) -> None:
-        """Accept connections again, on the same port."""
-        await self._listener.accept()
-
-    def close_connections(self) -> int:
-        """Reset every open connection; returns how many."""
-        connections = tuple(self._live)
-        for each in connections:
-            each.reset()
-        return len(connections)
-
-    def _accept(self) -> asyncio.Protocol:
-        self.counters.accepted += 1
-        connection = _Downstream(self._dial, self._forget)
-        self._live.add(connection)
-        return self._faults.wrap(self._loop, connection)
-
-    def _forget(self, connection: "_Downstream") -> None:
-        self._live.discard(connection)
-        if not self._live:
-            self._is_empty.set()
+    def close(self) -> None:
+        """Dial nobody any more; the front ends the connections."""
+        for task in tuple(self._dials):
+            task.cancel()
 
     def _dial(self, connection: "_Downstream") -> asyncio.Task[None]:
-        return self._tasks.create_task(self._dialled(connection))
+        task = self._loop.create_task(self._dialled(connection))
+        self._dials.add(task)
+        task.add_done_callback(self._dials.discard)
+        return task
 
     async def _dialled(self, connection: "_Downstream") -> None:
         try:
@@ -169,7 +63,7 @@ class Relay:
                     lambda: connection.upstream, *self._upstream
                 )
         except OSError:  # TimeoutError is one
-            self.counters.upstream_failed += 1
+            self.upstream_failed += 1
             connection.reset()
 
 
@@ -227,16 +121,11 @@ class _Side(asyncio.Protocol):
 class _Downstream(_Side):
     """The client's side; what it sends before the server is reached is kept."""
 
-    def __init__(
-        self,
-        dial: Callable[["_Downstream"], asyncio.Task[None]],
-        on_gone: Callable[["_Downstream"], None],
-    ) -> None:
+    def __init__(self, dial: Callable[["_Downstream"], asyncio.Task[None]]) -> None:
         super().__init__()
         self.upstream = _Upstream(self)
         self.other = self.upstream
         self._dial = dial
-        self._on_gone = on_gone
         self._task: asyncio.Task[None] | None = None
         self._early: list[bytes] = []
 
@@ -262,7 +151,6 @@ class _Downstream(_Side):
         super().connection_lost(exc)
         if self._task is not None:
             self._task.cancel()
-        self._on_gone(self)
 
     def reached(self, upstream: asyncio.Transport) -> None:
         """The server is reached: it gets what has come so far."""
