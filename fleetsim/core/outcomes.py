@@ -39,6 +39,27 @@ class DeviceOutcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessHealth:
+    """One of the processes of a generator that has several.
+
+    Attributes:
+        name: For people; shards count from 1.
+        devices: Devices it ran; 0 = the parent.
+        cpu_ratio: CPU seconds / wall-clock seconds, of one core.
+        rss_bytes: Most memory it held at any time.
+        lost_at_ns: When it died, run time; -1 = it lived to the end.
+        lost_reason: How it died; empty when it did not.
+    """
+
+    name: str
+    devices: int
+    cpu_ratio: float = 0.0
+    rss_bytes: int = 0
+    lost_at_ns: int = -1
+    lost_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratorHealth:
     """Whether the load generator itself kept up.
 
@@ -51,6 +72,8 @@ class GeneratorHealth:
         start_lag_p99_ms: 99th percentile of started - due.
         loop_lag_p99_ms: 99th percentile of the lag of the event loop.
         seconds: Length of the measurement.
+        rss_bytes: Most memory it held at any time, of all processes together.
+        processes: The processes, when there is more than one.
     """
 
     saturated: bool
@@ -61,6 +84,13 @@ class GeneratorHealth:
     start_lag_p99_ms: float = 0.0
     loop_lag_p99_ms: float = 0.0
     seconds: float = 0.0
+    rss_bytes: int = 0
+    processes: tuple[ProcessHealth, ...] = ()
+
+    @property
+    def devices_lost(self) -> int:
+        """Devices whose process died before the end."""
+        return sum(each.devices for each in self.processes if each.lost_reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ depends on the world around it.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from fleetsim.core.contact import Change, ContactState, is_try
@@ -20,6 +21,46 @@ Prove = Callable[[Device], str | None]
 
 SWEPT_AT_ONCE: Final = 100
 """Devices examined before the loop serves the sockets again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What the contacts of a shard come to; those of several shards add up.
+
+    Attributes:
+        cohorts: Devices by cohort and contact state.
+        backlog: Files on the cards, each card as of the end of its last attempt.
+        uploads: Uploads acknowledged.
+        failed_attempts: Attempts that failed.
+        files_lost: Files the cards gave up.
+    """
+
+    cohorts: Mapping[str, Mapping[str, int]]
+    backlog: int
+    uploads: int
+    failed_attempts: int
+    files_lost: int
+
+    def total(self) -> dict[str, int]:
+        """Devices by state, in the order of the states."""
+        return {
+            state.value: sum(each.get(state.value, 0) for each in self.cohorts.values())
+            for state in ContactState
+        }
+
+    def figures(self) -> dict[str, float]:
+        """Live figures by the names that conditions of a scenario use."""
+        counts = self.total()
+        devices = max(1, sum(counts.values()))
+        found: dict[str, float] = {}
+        for state, count in counts.items():
+            found[state] = float(count)
+            found[f"{state}_share"] = count / devices
+        found["backlog"] = float(self.backlog)
+        found["uploads"] = float(self.uploads)
+        found["failed_attempts"] = float(self.failed_attempts)
+        found["files_lost"] = float(self.files_lost)
+        return found
 
 
 class StateSink(Protocol):
@@ -172,14 +213,14 @@ class ContactBook:
 
     def figures(self) -> dict[str, float]:
         """Live figures by the names that conditions of a scenario use."""
-        counts = self.total()
-        devices = max(1, sum(counts.values()))
-        found: dict[str, float] = {}
-        for state, count in counts.items():
-            found[state] = float(count)
-            found[f"{state}_share"] = count / devices
-        found["backlog"] = float(self.backlog)
-        found["uploads"] = float(self.uploads)
-        found["failed_attempts"] = float(self.failed_attempts)
-        found["files_lost"] = float(self.files_lost)
-        return found
+        return self.tally().figures()
+
+    def tally(self) -> Tally:
+        """Everything counted, to add up with what other shards counted."""
+        return Tally(
+            cohorts=self.by_cohort(),
+            backlog=self.backlog,
+            uploads=self.uploads,
+            failed_attempts=self.failed_attempts,
+            files_lost=self.files_lost,
+        )

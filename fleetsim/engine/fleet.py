@@ -13,7 +13,7 @@ together.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum, unique
 from itertools import count
@@ -29,7 +29,7 @@ from fleetsim.engine.actions import DeviceActions
 from fleetsim.engine.clock import Alarm, Alarms, MonotonicClock
 from fleetsim.engine.contacts import ContactBook, Prove, StateSink
 from fleetsim.engine.driver import Driver
-from fleetsim.engine.health import HealthMonitor
+from fleetsim.engine.health import HealthMonitor, HealthReport
 from fleetsim.engine.pacing import Limiter
 from fleetsim.engine.survey import Surveyor, every_s
 from fleetsim.exceptions import RecordingError
@@ -104,6 +104,8 @@ class Fleet(DeviceActions):
         states: Where the contact histories go; ``None`` = nowhere.
         wall_clock: Gives the devices' wall clock, once the run begins, for the
             monotonic time (ns) of run time 0; ``None`` = the one of the bindings.
+        origin: Gives the monotonic time (ns) of run time 0, once every device is built;
+            ``None`` = then.
         surveyed_shards: Number of shards of the plan: progress then has a survey of the
             devices and the generator's health; ``None`` = nobody wants to see them.
     """
@@ -120,6 +122,7 @@ class Fleet(DeviceActions):
         on_tick: Callable[[Progress], None] | None = None,
         states: StateSink | None = None,
         wall_clock: Callable[[int], RunClock] | None = None,
+        origin: Callable[[], Awaitable[int]] | None = None,
         surveyed_shards: int | None = None,
     ) -> None:
         super().__init__(self.now_ns)
@@ -131,6 +134,7 @@ class Fleet(DeviceActions):
         self._on_tick = on_tick
         self._states = states
         self._wall_clock = wall_clock
+        self._origin = origin
         self._surveyed_shards = surveyed_shards
         self._surveyor: Surveyor | None = None
         self._survey: Survey | None = None
@@ -283,6 +287,7 @@ class Fleet(DeviceActions):
         try:
             async with asyncio.TaskGroup() as group:
                 self._build(loop, group)
+                await self._begin()
                 ticker = group.create_task(self._tick())
                 prober = group.create_task(self._probe_lag())
                 await self._live(group)
@@ -347,7 +352,14 @@ class Fleet(DeviceActions):
                 first=indexes[0],
                 stride=self._surveyed_shards,
             )
-        self._clock = MonotonicClock()
+
+    async def _begin(self) -> None:
+        """Start the clock."""
+        if self._origin is None:
+            self._clock = MonotonicClock()
+        else:
+            self._clock.origin_ns = await self._origin()
+        self._health = HealthMonitor()
         self._set_wall_clock()
         self._alarms.arm(self._starts[0], self._power_on_due)
 
@@ -471,6 +483,11 @@ class Fleet(DeviceActions):
         """Whether the generator kept up."""
         self._health.limited = self._limiter.queued
         return self._health.verdict()
+
+    def health_report(self, name: str) -> HealthReport:
+        """The same in full, of a process of this name."""
+        self._health.limited = self._limiter.queued
+        return self._health.report(name)
 
     def outcomes(self) -> list[DeviceOutcome]:
         """How every device ended, in the order of the plan's power-on."""

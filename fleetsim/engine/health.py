@@ -7,6 +7,8 @@ timer. Each has a bound; one crossed bound makes the run "generator saturated".
 
 import time
 from array import array
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from fleetsim.core.histogram import Histogram
@@ -21,6 +23,57 @@ MAX_LOOP_LAG_P99_MS: Final = 100.0
 MAX_LATE_RATIO: Final = 0.01
 BUSY_SHARE: Final = 0.2
 """The CPU sign counts when this share of the one-second samples is over the bound."""
+
+
+_STATUS: Final = Path("/proc/self/status")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthReport:
+    """What one of several processes knows of its own health.
+
+    Attributes:
+        name: Of the process, for people.
+        reasons: Why it was saturated; empty when it was not.
+        cpu_ratio: CPU seconds / wall-clock seconds, of one core.
+        rss_bytes: Most memory it held at any time.
+        late_starts: Attempts that started noticeably after they were due.
+        starts: All attempts started.
+        start_lag: Of all attempts.
+        loop_lag: Of all samples.
+        seconds: Length of the measurement.
+    """
+
+    name: str
+    reasons: tuple[str, ...]
+    cpu_ratio: float
+    rss_bytes: int
+    late_starts: int
+    starts: int
+    start_lag: Histogram
+    loop_lag: Histogram
+    seconds: float
+
+
+def lag_ms(lags: Histogram) -> float:
+    """99th percentile of lags, ms; 0 when there are none."""
+    return round((lags.percentile(99.0) or 0) / 1e6, 3)
+
+
+def peak_rss_bytes() -> int:
+    """Most memory that this process held at any time; 0 where Linux does not tell.
+
+    ``VmHWM`` of proc_pid_status(5): ``ru_maxrss`` would begin with what the process
+    held that started this one.
+    """
+    try:
+        text = _STATUS.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return 0
+    for line in text.splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 class HealthMonitor:
@@ -63,10 +116,30 @@ class HealthMonitor:
 
     def verdict(self) -> GeneratorHealth:
         """Judge the run so far."""
-        seconds = time.monotonic() - self._first_wall_s
+        return self._judge(time.monotonic() - self._first_wall_s)
+
+    def report(self, name: str) -> HealthReport:
+        """Tell everything, to be put together with what other processes tell.
+
+        Args:
+            name: Name of the process.
+        """
+        verdict = self.verdict()
+        return HealthReport(
+            name=name,
+            reasons=verdict.reasons,
+            cpu_ratio=verdict.cpu_ratio,
+            rss_bytes=verdict.rss_bytes,
+            late_starts=self.late_starts,
+            starts=self.starts,
+            start_lag=self.start_lag.copy(),
+            loop_lag=self.loop_lag.copy(),
+            seconds=verdict.seconds,
+        )
+
+    def _judge(self, seconds: float) -> GeneratorHealth:
         cpu_ratio = (time.process_time() - self._first_cpu_s) / max(seconds, 1e-9)
-        start_p99_ms = (self.start_lag.percentile(99.0) or 0) / 1e6
-        loop_p99_ms = (self.loop_lag.percentile(99.0) or 0) / 1e6
+        start_p99_ms, loop_p99_ms = lag_ms(self.start_lag), lag_ms(self.loop_lag)
         late_ratio = self.late_starts / max(1, self.starts)
         busy = sum(ratio > MAX_CPU_RATIO for ratio in self._cpu)
         reasons = []
@@ -94,7 +167,8 @@ class HealthMonitor:
             cpu_ratio=round(cpu_ratio, 3),
             late_starts=self.late_starts,
             starts=self.starts,
-            start_lag_p99_ms=round(start_p99_ms, 3),
-            loop_lag_p99_ms=round(loop_p99_ms, 3),
+            start_lag_p99_ms=start_p99_ms,
+            loop_lag_p99_ms=loop_p99_ms,
             seconds=round(seconds, 3),
+            rss_bytes=peak_rss_bytes(),
         )

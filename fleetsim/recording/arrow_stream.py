@@ -5,7 +5,7 @@ be read up to its last whole batch.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,9 +13,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fleetsim.exceptions import RecordingError
+from fleetsim.recording.names import SHARDS
 
 GROUP_ROWS: Final = 65_536
 """Rows put together: one row group of Parquet, one piece in memory."""
+
+
+def streams_of(folder: Path, name: str) -> tuple[Path, ...]:
+    """Streams of a run that did not end: its own, or one of each of its shards."""
+    return tuple(
+        path
+        for path in (folder / name, *sorted((folder / SHARDS).glob(f"*/{name}")))
+        if path.exists()
+    )
 
 
 def stream_batches(path: Path) -> Iterator[Any]:
@@ -53,28 +63,30 @@ def stream_tables(path: Path) -> Iterator[Any]:
         yield pa.Table.from_batches(group)
 
 
-def to_parquet(stream: Path, target: Path, schema: Any) -> None:
-    """Turn a stream into a Parquet file and remove the stream.
+def to_parquet(streams: Sequence[Path], target: Path, schema: Any) -> None:
+    """Turn streams into one Parquet file and remove them.
 
     The Parquet file appears whole or not at all. Without a stream nothing happens.
 
     Args:
-        stream: Arrow IPC stream, possibly cut short.
+        streams: Arrow IPC streams, possibly cut short; their rows one after the other.
         target: Parquet file to make.
         schema: Its columns; those of the stream are cast to them.
 
     Raises:
-        RecordingError: If the disk refuses; the stream is kept then.
+        RecordingError: If the disk refuses; the streams are kept then.
     """
-    if not stream.exists():
+    if not streams:
         return
     partial = target.with_suffix(".parquet.part")
     try:
         with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
-            for table in stream_tables(stream):
-                writer.write_table(table.cast(schema))
+            for stream in streams:
+                for table in stream_tables(stream):
+                    writer.write_table(table.cast(schema))
         partial.replace(target)
-        stream.unlink()
+        for stream in streams:
+            stream.unlink()
     except OSError as exc:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ import this one make them) and are offered here under the same names.
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -16,6 +16,7 @@ from fleetsim.core.outcomes import (
     AuditOutcome,
     DeviceOutcome,
     GeneratorHealth,
+    ProcessHealth,
     Upload,
 )
 from fleetsim.exceptions import InputError, Problem, RecordingError
@@ -26,6 +27,7 @@ __all__ = [
     "AuditOutcome",
     "DeviceOutcome",
     "GeneratorHealth",
+    "ProcessHealth",
     "Upload",
     "read_audit",
     "read_devices",
@@ -98,7 +100,23 @@ def read_generator(folder: Path) -> GeneratorHealth | None:
     Raises:
         InputError: If the file is damaged.
     """
-    return _read(folder / GENERATOR, GeneratorHealth)
+    health = _read(folder / GENERATOR, GeneratorHealth)
+    if health is None or not health.processes:
+        return health
+    known = {field.name for field in fields(ProcessHealth)}
+    try:
+        processes: list[Any] = [dict(each) for each in health.processes]  # type: ignore[call-overload]  # as JSON has them
+        return replace(
+            health,
+            processes=tuple(
+                ProcessHealth(**{k: v for k, v in each.items() if k in known})
+                for each in processes
+            ),
+        )
+    except (TypeError, ValueError) as exc:
+        raise InputError(
+            Problem(str(folder / GENERATOR), f"cannot be read: {exc}")
+        ) from exc
 
 
 def write_audit(folder: Path, audit: AuditOutcome) -> None:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 import pyarrow as pa
 
@@ -55,6 +55,18 @@ class Snapshot:
     by_cohort: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
 
 
+class LatencyLog(Protocol):
+    """Where latency intervals go: :class:`fleetsim.recording.hlog.HistogramLog`."""
+
+    def append(
+        self, start_ns: int, end_ns: int, intervals: Mapping[str, Histogram]
+    ) -> None:
+        """Take what was counted from ``start_ns`` to ``end_ns``, by phase."""
+
+    def close(self) -> None:
+        """Nothing more will come."""
+
+
 class Recorder:
     """Writes the records of one run (or of one shard of it).
 
@@ -65,6 +77,7 @@ class Recorder:
         clock: Run time now, ns; asked once a flush.
         warm_up_ns: Operations planned before this stay out of the latencies.
         started_unix_s: Wall clock at run time 0.
+        log: Where latency intervals go; ``None`` = ``latency.hlog`` in the folder.
 
     Raises:
         RecordingError: If a file cannot be created.
@@ -94,6 +107,7 @@ class Recorder:
         *,
         warm_up_ns: int = 0,
         started_unix_s: float = 0.0,
+        log: LatencyLog | None = None,
     ) -> None:
         self._folder = folder
         self._clock = clock
@@ -106,7 +120,9 @@ class Recorder:
         self._total = {phase: Histogram() for phase in PHASES}
         self._interval = {phase: Histogram() for phase in PHASES}
         self._cohorts: dict[str, dict[str, Histogram]] = {}
-        self._log = HistogramLog(folder / LATENCY_LOG, started_unix_s)
+        self._log: LatencyLog = log or HistogramLog(
+            folder / LATENCY_LOG, started_unix_s
+        )
         path = folder / RECORDS_STREAM
         self._sink: Any = None
         try:

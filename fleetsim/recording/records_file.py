@@ -1,7 +1,7 @@
 """Records file: read a run's records, whole or cut short, batch by batch.
 
 ``records.parquet`` is the finished form, ``records.arrows`` the stream of a run that
-is still going on or was killed. Both are read column-wise in batches, so that millions
+is still going on or was killed (one for each shard, where several processes run it). Both are read column-wise in batches, so that millions
 of rows need no more memory than one batch.
 """
 
@@ -13,20 +13,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fleetsim.exceptions import InputError, Problem
-from fleetsim.recording.arrow_stream import GROUP_ROWS, stream_tables, to_parquet
+from fleetsim.recording.arrow_stream import (
+    GROUP_ROWS,
+    stream_tables,
+    streams_of,
+    to_parquet,
+)
 from fleetsim.recording.columns import PLAIN_SCHEMA
 from fleetsim.recording.names import RECORDS, RECORDS_STREAM
 
 
 def stream_to_parquet(folder: Path) -> None:
-    """Turn ``records.arrows`` into ``records.parquet`` and remove the stream.
+    """Turn ``records.arrows`` (of the shards, if there are any) into ``records.parquet`` and remove the stream.
 
     The Parquet file appears whole or not at all. Without a stream nothing happens.
 
     Raises:
         RecordingError: If the disk refuses; the stream is kept then.
     """
-    to_parquet(folder / RECORDS_STREAM, folder / RECORDS, PLAIN_SCHEMA)
+    streams = streams_of(folder, RECORDS_STREAM)
+    to_parquet(streams, folder / RECORDS, PLAIN_SCHEMA)
 
 
 def read_batches(folder: Path, columns: Sequence[str]) -> Iterator[Any]:
@@ -54,8 +60,7 @@ def read_batches(folder: Path, columns: Sequence[str]) -> Iterator[Any]:
                     table = pa.Table.from_batches([batch])
                     yield table.select(list(columns)).cast(wanted)
             return
-        path = folder / RECORDS_STREAM
-        if path.exists():
+        for path in streams_of(folder, RECORDS_STREAM):
             for table in stream_tables(path):
                 yield table.select(list(columns)).cast(wanted)
     except (OSError, pa.ArrowException, KeyError) as exc:

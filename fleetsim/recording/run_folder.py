@@ -15,6 +15,7 @@
 ``generator.json``     whether the load generator itself kept up
 ``audit.json``         what devices were told against what the bucket holds
 ``summary.json``       made by ``fleetsim report`` from all of the above
+``shards/``            streams of a run in several processes while it goes on
 =====================  =======================================================
 
 Files are replaced whole or appended line by line, so a killed run can be read. No

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from fleetsim.core.contact import Change
 from fleetsim.exceptions import InputError, Problem, RecordingError
-from fleetsim.recording.arrow_stream import stream_tables, to_parquet
+from fleetsim.recording.arrow_stream import stream_tables, streams_of, to_parquet
 from fleetsim.recording.names import STATES, STATES_STREAM
 
 BATCH_ROWS: Final = 500
@@ -120,7 +120,8 @@ class StateRecorder:
         """
         self.flush()
         self.close()
-        to_parquet(self._folder / STATES_STREAM, self._folder / STATES, PLAIN_SCHEMA)
+        streams = streams_of(self._folder, STATES_STREAM)
+        to_parquet(streams, self._folder / STATES, PLAIN_SCHEMA)
 
     def close(self) -> None:
         """Close the file without a last flush; safe to call again."""
@@ -159,9 +160,11 @@ def read_states(folder: Path) -> Any | None:
     try:
         if path.exists():
             return pq.read_table(path).select(list(_NAMES)).cast(PLAIN_SCHEMA)
-        path = folder / STATES_STREAM
-        if path.exists():
-            tables = [table.cast(PLAIN_SCHEMA) for table in stream_tables(path)]
+        streams = streams_of(folder, STATES_STREAM)
+        tables = []
+        for path in streams:
+            tables += [table.cast(PLAIN_SCHEMA) for table in stream_tables(path)]
+        if streams:
             return pa.concat_tables(tables) if tables else PLAIN_SCHEMA.empty_table()
     except (OSError, KeyError, ValueError, pa.ArrowException) as exc:
         raise InputError(Problem(str(path), f"cannot be read: {exc}")) from exc

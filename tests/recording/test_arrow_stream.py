@@ -11,6 +11,7 @@ from fleetsim.recording.arrow_stream import (
     GROUP_ROWS,
     stream_batches,
     stream_tables,
+    streams_of,
     to_parquet,
 )
 
@@ -60,10 +61,10 @@ def test_rows_come_in_large_groups(tmp_path: Path) -> None:
 def test_parquet_replaces_the_stream(tmp_path: Path) -> None:
     """The stream is gone once the Parquet file is there; without one nothing happens."""
     stream, target = tmp_path / "s.arrows", tmp_path / "s.parquet"
-    to_parquet(stream, target, SCHEMA)
+    to_parquet((), target, SCHEMA)
     assert not target.exists()
     write(stream, 5)
-    to_parquet(stream, target, SCHEMA)
+    to_parquet((stream,), target, SCHEMA)
     assert pq.read_table(target)["number"].to_pylist() == list(range(15))
     assert [path.name for path in tmp_path.iterdir()] == ["s.parquet"]
 
@@ -73,5 +74,18 @@ def test_a_disk_that_refuses_keeps_the_stream(tmp_path: Path) -> None:
     stream, target = tmp_path / "s.arrows", tmp_path / "gone" / "s.parquet"
     write(stream, 2)
     with pytest.raises(RecordingError, match=r"s\.parquet"):
-        to_parquet(stream, target, SCHEMA)
+        to_parquet((stream,), target, SCHEMA)
     assert numbers_of(stream) == list(range(6))
+
+
+def test_streams_of_shards(tmp_path: Path) -> None:
+    """A run of several processes has a stream of each, in their order, and one Parquet."""
+    paths = [tmp_path / "shards" / f"{index:04d}" / "s.arrows" for index in range(3)]
+    for index, path in enumerate(paths):
+        path.parent.mkdir(parents=True)
+        write(path, index)
+    assert streams_of(tmp_path, "s.arrows") == tuple(paths)
+    to_parquet(paths, tmp_path / "s.parquet", SCHEMA)
+    found = pq.read_table(tmp_path / "s.parquet")["number"].to_pylist()
+    assert found == [0, 1, 2, 0, 1, 2, 3, 4, 5]
+    assert streams_of(tmp_path, "s.arrows") == ()
