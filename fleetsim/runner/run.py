@@ -38,6 +38,7 @@ from fleetsim.recording.run_folder import RunFolder, RunOutcome, RunStart
 from fleetsim.recording.states import StateRecorder
 from fleetsim.report.summary import write_summary
 from fleetsim.runner.bindings import RefusedBundle, bind
+from fleetsim.runner.control_identity import control_identity
 from fleetsim.runner.device_pki import DevicePki, load_device_pkis
 from fleetsim.runner.rehearsal import Prepared, Rehearsal, first_error, prepare
 from fleetsim.runner.sites import Target, open_target
@@ -159,6 +160,13 @@ async def run_plan(
             lab_cpu=lab_cpu,
             create_bucket=options.create_bucket,
             front_program=options.front_program,
+            client=control_identity(
+                plan,
+                pkis,
+                base_folder=options.base_folder,
+                work_folder=Path(scratch),
+                now=now,
+            ),
         ) as target:
             return await _run_on(
                 _Parts(

@@ -14,6 +14,7 @@ from fleetsim.lab.settings import FrontProgram, LabAddress
 from fleetsim.runner.bindings import Site
 from fleetsim.runner.lab_setup import CONTROL_FRONT, LabKit, build_lab
 from fleetsim.runner.real_fronts import front_problems, with_front
+from fleetsim.runner.relayed_path import RelayedPath, open_relays, wants_relay
 from fleetsim.scenario.plan import CohortPlan, Plan
 from fleetsim.scenario.specs import (
     EnvCredentials,
@@ -27,7 +28,7 @@ from fleetsim.target.aws_config import (
     resolve_credentials,
     resolve_endpoint,
 )
-from fleetsim.target.control import Control
+from fleetsim.target.control import ClientFiles, Control
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,7 @@ class Target:
         kit: The lab's certificates, ``None`` with a real endpoint.
         lab: The lab's process, ``None`` with a real endpoint.
         address: Where its fronts listen, ``None`` likewise.
+        path: Relays for faults on the way to a real endpoint, ``None`` = no faults.
     """
 
     sites: Sequence[Site]
@@ -47,6 +49,7 @@ class Target:
     kit: LabKit | None
     lab: LabProcess | None
     address: LabAddress | None = None
+    path: RelayedPath | None = None
 
 
 @asynccontextmanager
@@ -59,6 +62,7 @@ async def open_target(
     lab_cpu: int | None,
     create_bucket: bool,
     front_program: FrontProgram = FrontProgram.BUILTIN,
+    client: ClientFiles | None = None,
 ) -> AsyncIterator[Target]:
     """Bring the target up, make sure it can be used, and take it down at the end.
 
@@ -70,6 +74,7 @@ async def open_target(
         lab_cpu: Core for the lab's process; ``None`` = any.
         create_bucket: Make a missing bucket.
         front_program: What ends TLS at the fronts of the lab.
+        client: Certificate that the control plane shows a real endpoint.
 
     Raises:
         InputError: Credentials, certificates or settings cannot be used.
@@ -118,7 +123,9 @@ async def open_target(
             else None
         )
         first = sites[0]
-        async with Control(first.endpoint, first.credentials, ca_file) as control:
+        async with Control(
+            first.endpoint, first.credentials, ca_file, client=client
+        ) as control:
             await control.check_bucket(create=create_bucket)
             yield Target(sites=sites, control=control, kit=None, lab=None)
     else:

@@ -2,10 +2,16 @@
 
 import ipaddress
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictBool
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StrictBool,
+    model_validator,
+)
 
 from fleetsim.core.settings import RequestStyle, Security
 from fleetsim.scenario.model import (
@@ -226,6 +232,18 @@ class TargetSpec(Part):
     ca_file: PathText | None = None
     """PEM file the control plane trusts for this endpoint, and the devices' trust
     unless their cohort says otherwise; relative to the scenario file."""
+    client_certificate: PathText | None = None
+    """PEM file, chain included, that the control plane shows an endpoint that asks for
+    client certificates; left out = one issued for the run by the PKI folder of the
+    first cohort that names one."""
+    client_key: PathText | None = None
+    """PEM file with its private key; given together with client_certificate."""
+
+    @model_validator(mode="after")
+    def _check_pair(self) -> Self:
+        if (self.client_certificate is None) != (self.client_key is None):
+            raise ValueError("client_certificate and client_key go together")
+        return self
 
     @property
     def scheme(self) -> str | None:

@@ -56,6 +56,19 @@ class StoredObject:
     modified: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientFiles:
+    """A client certificate for an endpoint that asks for one (mutual TLS).
+
+    Attributes:
+        certificate: PEM file, leaf first, then its chain.
+        key: PEM file of its private key.
+    """
+
+    certificate: Path
+    key: Path
+
+
 def utc_now() -> datetime:
     """Give the time of this machine, aware."""
     return datetime.now(UTC)
@@ -68,6 +81,7 @@ class Control:
         endpoint: Where the bucket is.
         credentials: With the right to list, write and delete in it.
         ca_file: PEM file of trusted CAs; ``None`` = the system's.
+        client: Certificate to show; ``None`` = none.
         clock: Wall clock, aware.
 
     Attributes:
@@ -81,12 +95,14 @@ class Control:
         credentials: Credentials,
         ca_file: Path | None = None,
         *,
+        client: ClientFiles | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.clock_skew_s = 0.0
         self._endpoint = endpoint
         self._credentials = credentials
         self._ca_file = ca_file
+        self._client_files = client
         self._clock = clock
         self._stack = AsyncExitStack()
         self._client: Any = None
@@ -101,7 +117,11 @@ class Control:
     async def _open(self, stack: AsyncExitStack, *, attempts: int) -> Any:
         endpoint, credentials = self._endpoint, self._credentials
         is_path = endpoint.style is RequestStyle.PATH
+        files = self._client_files if endpoint.is_tls else None
         config = AioConfig(
+            client_cert=None
+            if files is None
+            else (str(files.certificate), str(files.key)),
             signature_version="s3v4",
             connect_timeout=_CONNECT_TIMEOUT_S,
             read_timeout=_READ_TIMEOUT_S,
