@@ -236,6 +236,9 @@ class Actions:
         execution: Execution,
         action: ServerOutage | SlowServer | Fault | ResetConnections | DnsChange,
     ) -> Facts:
+        path = self._desks.target.path
+        if path is not None and isinstance(action, Fault):
+            return await path.fault(execution, action, self._desks.fleet.resolver)
         if self._desks.fronts is None:
             raise _not_ours()
         control = self._desks.fronts.control

@@ -1,7 +1,7 @@
 """Sites: the target of a run, brought up or looked up, and its control plane."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -127,7 +127,14 @@ async def open_target(
             first.endpoint, first.credentials, ca_file, client=client
         ) as control:
             await control.check_bucket(create=create_bucket)
-            yield Target(sites=sites, control=control, kit=None, lab=None)
+            async with AsyncExitStack() as stack:
+                path = None
+                if wants_relay(plan):
+                    endpoints = [site.endpoint for site in sites]
+                    path = await stack.enter_async_context(open_relays(endpoints))
+                yield Target(
+                    sites=sites, control=control, kit=None, lab=None, path=path
+                )
     else:
         raise InputError(Problem("scenario", "neither a lab nor a target"))
 

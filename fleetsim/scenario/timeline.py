@@ -35,6 +35,9 @@ SERVER_ACTIONS: Final = frozenset(
 )
 """Keys of actions that need control of the server or of the path to it."""
 
+PATH_ACTIONS: Final = frozenset({"fault"})
+"""Those of them that a relay of our own can do before any server."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimelinePlan:

@@ -15,6 +15,7 @@ from fleetsim.scenario.quantities import format_duration, shown
 from fleetsim.scenario.schema import Scenario
 from fleetsim.scenario.suggest import did_you_mean
 from fleetsim.scenario.timeline import (
+    PATH_ACTIONS,
     SERVER_ACTIONS,
     needs_server,
     stand_in_of,
@@ -164,6 +165,8 @@ def _server(
     scenario: Scenario, order: EntryOrder, entry: TimelineEntry, at: Loc
 ) -> Iterator[Finding]:
     if scenario.target is None or not needs_server(*entry.action):
+        return
+    if entry.action[0] in PATH_ACTIONS:
         return
     if stand_in_of(entry, stand_ins_of(scenario.timeline)) is None:
         key = entry.action[0]

@@ -6,7 +6,7 @@ look-ups that were really made appear in the ``dns`` latency.
 
 A rehearsal may change what a name means (:meth:`Resolver.override`): from then on new
 connections go elsewhere, or find nothing, while open ones live on, as with a real DNS
-change once caches have run out.
+change once caches have run out. An address can be led elsewhere too, as by a router.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ class Resolver:
         """Let a name mean something else; an earlier override of it is replaced.
 
         Args:
-            host: The name.
+            host: The name, or an address that shall be reached by another way.
             addresses: IP addresses it resolves to; ``None`` = the name is gone, look-ups
                 end as ``dns.not_found``.
             port: Only for connections to this port. The fronts of a lab share one name
@@ -73,7 +73,7 @@ class Resolver:
             to_port: Port that is dialled instead; ``None`` = the one asked for.
 
         Raises:
-            InputError: The host is an address, or an address is none.
+            InputError: An address is none.
         """
         chosen = () if addresses is None else tuple(addresses)
         problems = [
@@ -83,10 +83,6 @@ class Resolver:
         ]
         if addresses is not None and not chosen:
             problems.append(Problem("addresses", "none given; None = the name is gone"))
-        if is_ip_literal(host):
-            problems.append(
-                Problem(f"host {host}", "is an address; nobody looks it up")
-            )
         if problems:
             raise InputError(problems)
         self._answers.pop(host, None)

@@ -84,6 +84,7 @@ def desks(plan: Plan, asked: list[str], **others: Any) -> Desks:
 
     class Target:
         address = LabAddress({"main": ("127.0.0.1", 9001)})
+        path = None
 
     made: dict[str, Any] = {
         name: Desk(name, asked)
@@ -145,6 +146,18 @@ def test_somebody_elses_server(key: str) -> None:
     actions = Actions(desks(plan, [], fronts=None, credentials=None))
     with pytest.raises(ActionFailedError, match="the server is not the lab"):
         stage.complete(actions.carry_out(stage.execution(plan.timeline[0])))
+
+
+def test_a_fault_before_somebody_elses_server() -> None:
+    """A relay of ours stands in the way to any target."""
+    asked: list[str] = []
+    plan = plan_of_one("fault")
+    stage = Stage()
+    made = desks(plan, asked, fronts=None)
+    target: Any = made.target
+    target.path = Desk("path", asked)
+    stage.complete(Actions(made).carry_out(stage.execution(plan.timeline[0])))
+    assert asked == ["path.fault"]
 
 
 def test_a_command_stands_in(monkeypatch: pytest.MonkeyPatch) -> None:

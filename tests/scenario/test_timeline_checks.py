@@ -55,6 +55,19 @@ GOOD: list[tuple[str, list[dict[str, Any]], dict[str, Any]]] = [
         ],
         {"target": TARGET},
     ),
+    (
+        "a fault before any server",
+        [{"at": 1, "fault": {"kind": "reset", "duration": 1}}],
+        {"target": TARGET},
+    ),
+    (
+        "stand-in for a fault",
+        [
+            {"at": 1, "fault": {"kind": "reset", "duration": 1}},
+            {"run_command": {**COMMAND, "replaces": "fault"}},
+        ],
+        {"target": TARGET},
+    ),
     ("no server needed", [{"at": 1, **RTC}], {"target": TARGET}),
     ("a front named devices", [], {"lab": {"fronts": [{"name": "devices"}]}}),
 ]
