@@ -110,6 +110,70 @@ class Upload:
     acknowledged: bool
 
 
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """An object that the target said it stored.
+
+    Attributes:
+        key: Object key.
+        etag: ETag of the answer without quotes; empty when it gave none.
+    """
+
+    key: str
+    etag: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentKey:
+    """A key that a run stored, or may have stored.
+
+    Attributes:
+        key: Object key.
+        etags: ETags of the answers.
+        unsure: Some attempt got no answer, or one without an ETag: what it stored has
+            an ETag that is not known.
+    """
+
+    key: str
+    etags: frozenset[str]
+    unsure: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanOutcome:
+    """What was deleted of what a run stored, and what was not.
+
+    Every tuple holds at most the first 100; the ``_count`` beside it is complete.
+
+    Attributes:
+        failed: The clean-up did not come to its end; ``reason`` says why.
+        reason: Words for people, empty when it did.
+        dry_run: Nothing was deleted: the figures say what would have been.
+        deleted_count: Objects deleted.
+        deleted_bytes: Their size together.
+        absent_count: Keys the target said it stored that are not in the bucket.
+        kept: Keys of this run whose object is another one by now: it was stored before
+            or after the run, or its content is not what this run stored.
+        refused: Objects the target did not delete, ``key: code``.
+        aborted_count: Unfinished multipart uploads of this run that were given up.
+        versioned: The bucket keeps versions: the old ones are still there, behind a
+            delete marker.
+    """
+
+    failed: bool = False
+    reason: str = ""
+    dry_run: bool = False
+    deleted_count: int = 0
+    deleted_bytes: int = 0
+    absent_count: int = 0
+    kept: tuple[str, ...] = ()
+    kept_count: int = 0
+    refused: tuple[str, ...] = ()
+    refused_count: int = 0
+    aborted_count: int = 0
+    versioned: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditOutcome:
     """The truth check: what devices were told against what the bucket holds.

@@ -11,9 +11,12 @@
 ``states.arrows``      contact states of the devices while the run goes on
 ``states.parquet``     their whole history once it has ended
 ``devices.parquet``    one row per device: how it ended
+``progress.jsonl``     once a second: states, cipher groups, bundles, generator load
 ``figures.json``       live figures at the end, of the fleet and of each cohort
 ``generator.json``     whether the load generator itself kept up
 ``audit.json``         what devices were told against what the bucket holds
+``pushed.jsonl``       objects the control plane put for devices, when it put any
+``clean.json``         what was deleted again, when that was asked for
 ``summary.json``       made by ``fleetsim report`` from all of the above
 ``shards/``            streams of a run in several processes while it goes on
 =====================  =======================================================

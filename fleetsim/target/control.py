@@ -6,7 +6,7 @@ error of our own wire format cannot hide itself from the truth check.
 """
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,15 +20,17 @@ import botocore.exceptions
 import botocore.parsers
 from aiobotocore.config import AioConfig
 
+from fleetsim.core.outcomes import StoredKey
 from fleetsim.core.settings import Credentials, Endpoint, RequestStyle
 from fleetsim.exceptions import InputError, Problem, TargetError
+from fleetsim.target.deletion import Deleted, add_content_md5, can_be_in_xml
 from fleetsim.target.explain import base_url, explain, is_missing_bucket, place
 
 CONNECTIONS: Final = 16
 _CONNECT_TIMEOUT_S: Final = 5
 _READ_TIMEOUT_S: Final = 60
 _ATTEMPTS: Final = 3
-_DELETE_AT_ONCE: Final = 1000  # S3: DeleteObjects takes at most 1000 keys
+DELETE_AT_ONCE: Final = 1000  # S3: DeleteObjects takes at most 1000 keys
 
 _TROUBLE: Final = (
     botocore.exceptions.BotoCoreError,
@@ -69,6 +71,21 @@ class ClientFiles:
     key: Path
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenUpload:
+    """A multipart upload that was neither completed nor aborted.
+
+    Attributes:
+        key: Object key.
+        upload_id: Its id.
+        initiated: When it was begun, by the target's clock.
+    """
+
+    key: str
+    upload_id: str
+    initiated: datetime
+
+
 def utc_now() -> datetime:
     """Give the time of this machine, aware."""
     return datetime.now(UTC)
@@ -87,6 +104,7 @@ class Control:
     Attributes:
         clock_skew_s: Target's clock minus ours in seconds, known after
             :meth:`check_bucket`; 0.0 before.
+        on_put: Told about every object that :meth:`put` stored.
     """
 
     def __init__(
@@ -99,6 +117,7 @@ class Control:
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.clock_skew_s = 0.0
+        self.on_put: Callable[[StoredKey], None] = _ignore
         self._endpoint = endpoint
         self._credentials = credentials
         self._ca_file = ca_file
@@ -148,6 +167,7 @@ class Control:
         except (botocore.exceptions.BotoCoreError, ValueError, OSError) as exc:
             raise explain(exc, endpoint) from exc
         client.meta.events.register_first("needs-retry.s3", self._note_region)
+        client.meta.events.register("before-sign.s3.DeleteObjects", add_content_md5)
         return client
 
     async def __aexit__(self, *_: object) -> None:
@@ -193,11 +213,12 @@ class Control:
             TargetError: If the target refuses or cannot be reached.
         """
         try:
-            await self._client.put_object(
+            answer = await self._client.put_object(
                 Bucket=self._endpoint.bucket, Key=key, Body=body
             )
         except _TROUBLE as exc:
             raise explain(exc, self._endpoint) from exc
+        self.on_put(StoredKey(key=key, etag=answer.get("ETag", "").strip('"')))
 
     async def list(self, prefix: str = "") -> AsyncIterator[StoredObject]:
         """List objects by prefix, page after page.
@@ -253,27 +274,88 @@ class Control:
         keys: dict[str, None] = {}
         async for stored in self.list(prefix):
             keys[stored.key] = None
-            if len(keys) == _DELETE_AT_ONCE:
-                deleted += await self._delete(tuple(keys))
+            if len(keys) == DELETE_AT_ONCE:
+                deleted += await self._delete_all(keys)
                 keys = {}
-        return deleted + (await self._delete(tuple(keys)) if keys else 0)
+        return deleted + (await self._delete_all(keys) if keys else 0)
 
-    async def _delete(self, keys: Sequence[str]) -> int:
+    async def _delete_all(self, keys: Iterable[str]) -> int:
+        answer = await self.delete(tuple(keys))
+        if answer.refused:
+            raise TargetError(
+                place(self._endpoint),
+                f"did not delete {len(answer.refused)} objects, first "
+                f"{answer.refused[0]}",
+            )
+        return answer.count
+
+    async def delete(self, keys: Sequence[str]) -> Deleted:
+        """Delete objects by key; one that does not exist counts as deleted, as in S3.
+
+        Args:
+            keys: Any number; sent by the thousand.
+
+        Raises:
+            TargetError: If the target refuses the request or cannot be reached. A
+                refusal of single objects is in the answer.
+        """
+        together = [key for key in keys if can_be_in_xml(key)]
+        found = Deleted()
         try:
-            answer = await self._client.delete_objects(
+            for at in range(0, len(together), DELETE_AT_ONCE):
+                answer = await self._client.delete_objects(
+                    Bucket=self._endpoint.bucket,
+                    Delete={
+                        "Objects": [
+                            {"Key": key} for key in together[at : at + DELETE_AT_ONCE]
+                        ]
+                    },
+                )
+                found += Deleted.of_answer(answer)
+            for key in keys:
+                if not can_be_in_xml(key):
+                    answer = await self._client.delete_object(
+                        Bucket=self._endpoint.bucket, Key=key
+                    )
+                    found += Deleted(1, versioned=bool(answer.get("DeleteMarker")))
+        except _TROUBLE as exc:
+            raise explain(exc, self._endpoint) from exc
+        return found
+
+    async def open_uploads(self, prefix: str) -> AsyncIterator[OpenUpload]:
+        """List multipart uploads in progress by prefix of their key.
+
+        Raises:
+            TargetError: If the target refuses or cannot be reached.
+        """
+        pages = self._client.get_paginator("list_multipart_uploads").paginate(
+            Bucket=self._endpoint.bucket, Prefix=prefix
+        )
+        try:
+            async for page in pages:
+                for entry in page.get("Uploads", ()):
+                    yield OpenUpload(
+                        key=entry["Key"],
+                        upload_id=entry["UploadId"],
+                        initiated=entry["Initiated"],
+                    )
+        except _TROUBLE as exc:
+            raise explain(exc, self._endpoint) from exc
+
+    async def abort_upload(self, upload: OpenUpload) -> None:
+        """Give up a multipart upload: its parts are deleted.
+
+        Raises:
+            TargetError: If the target refuses or cannot be reached.
+        """
+        try:
+            await self._client.abort_multipart_upload(
                 Bucket=self._endpoint.bucket,
-                Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
+                Key=upload.key,
+                UploadId=upload.upload_id,
             )
         except _TROUBLE as exc:
             raise explain(exc, self._endpoint) from exc
-        errors = answer.get("Errors", ())
-        if errors:
-            raise TargetError(
-                place(self._endpoint),
-                f"did not delete {len(errors)} objects, first {errors[0]['Key']!r}: "
-                f"{errors[0].get('Code', '')}",
-            )
-        return len(keys)
 
     async def _create_bucket(self) -> Any:
         # AWS: us-east-1 is the one region that must not be named
@@ -309,6 +391,10 @@ class Control:
         except ValueError:
             return  # a server without a clock sends no Date (RFC 9110 6.6.1)
         self.clock_skew_s = (theirs - self._clock()).total_seconds()
+
+
+def _ignore(_stored: StoredKey) -> None:
+    """What is put is nobody's business."""
 
 
 def _check_ca_file(ca_file: Path) -> None:
