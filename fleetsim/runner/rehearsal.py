@@ -14,7 +14,7 @@ from typing import Final
 
 from fleetsim.core.device_settings import NS_PER_S, RunClock
 from fleetsim.core.settings import Endpoint
-from fleetsim.engine.fleet import CohortBinding, Fleet
+from fleetsim.engine.fleet import CohortBinding
 from fleetsim.pki.authority import Authority
 from fleetsim.pki.keys import PrivateKey
 from fleetsim.recording.json_file import write_json
@@ -28,8 +28,9 @@ from fleetsim.runner.identity_actions import IdentityDesk, prepare_pools
 from fleetsim.runner.live_figures import LiveFigures
 from fleetsim.runner.ota_actions import OtaDesk, read_files
 from fleetsim.runner.pki_registry import PkiRegistry, calendar, prepare_keys
+from fleetsim.runner.running import RunningFleet
 from fleetsim.runner.sites import Target, front_endpoint
-from fleetsim.runner.stranding import Stranding
+from fleetsim.runner.stranding import FrontPlace, Surroundings
 from fleetsim.runner.timeline import (
     LOOK_EVERY_NS,
     ActionFailedError,
@@ -41,7 +42,7 @@ from fleetsim.scenario.plan import Plan
 from fleetsim.scenario.timeline import TimelinePlan
 
 Noted = Callable[[TimelinePlan, str, Facts], None]
-"""Told about every step of the timeline: entry, step, facts."""
+"""Told about every step of the timeline: entry, step, facts; also when (``*_ns``)."""
 
 ABORT: Final = "abort"
 """Action of the line that says why a run was ended early."""
@@ -152,7 +153,7 @@ class Rehearsal:
 
     # ------------------------------------------------------------ life
 
-    async def run(self, fleet: Fleet) -> None:
+    async def run(self, fleet: RunningFleet) -> None:
         """Accompany a fleet until the timeline is over and nothing is left to watch.
 
         Cancel it when the fleet has ended, then :meth:`close`.
@@ -171,7 +172,12 @@ class Rehearsal:
         self._figures = LiveFigures(
             fleet.figures, desks.ota, lambda: desks.identities.revoked
         )
-        fleet.set_stranding(Stranding(desks, self._server_unix_s).reason)
+        indexes = {each.device_id: each.index for each in self._plan.devices}
+        fleet.surround(
+            lambda: surroundings_of(desks),
+            identity=lambda device: desks.identities.identity(indexes[device]),
+            server_unix_s=self._server_unix_s,
+        )
         clock = FleetClock(fleet.now_ns)
         self._timeline = Timeline(
             self._plan.timeline,
@@ -187,7 +193,7 @@ class Rehearsal:
         except ExceptionGroup as errors:
             raise first_error(errors) from errors
 
-    def close(self, fleet: Fleet) -> None:
+    def close(self, fleet: RunningFleet) -> None:
         """Settle the timeline and write the last live figures.
 
         Raises:
@@ -207,7 +213,7 @@ class Rehearsal:
             },
         )
 
-    def _cohort_figures(self, fleet: Fleet, cohort: int) -> dict[str, float]:
+    def _cohort_figures(self, fleet: RunningFleet, cohort: int) -> dict[str, float]:
         plan = self._plan.cohorts[cohort]
         states = fleet.states().get(plan.name, {})
         total = max(1, plan.count)
@@ -236,11 +242,13 @@ class Rehearsal:
             step=step,
             **facts,
         )
-        self._noted(entry, step, facts)
+        self._noted(
+            entry, step, {**facts, "planned_ns": planned_ns, "actual_ns": actual_ns}
+        )
 
     # ------------------------------------------------------------ thresholds
 
-    async def _watch(self, fleet: Fleet, clock: FleetClock) -> None:
+    async def _watch(self, fleet: RunningFleet, clock: FleetClock) -> None:
         """End the run when a threshold that asks for it does not hold.
 
         From the end of the warm-up on: before, no figure has settled.
@@ -280,7 +288,7 @@ class Rehearsal:
 
     # ------------------------------------------------------------ desks
 
-    def _desks(self, fleet: Fleet) -> Desks:
+    def _desks(self, fleet: RunningFleet) -> Desks:
         plan, target = self._plan, self._target
         now = calendar(self._epoch_unix_s, plan.time_scale, fleet.now_ns)
         registry = PkiRegistry(target.kit, now, self._prepared.keys)
@@ -349,6 +357,23 @@ class Rehearsal:
             raise ActionFailedError(f"there is no front {name}")
         style = self._plan.cohorts[cohort].profile.style
         return front_endpoint(spec, name, address.fronts[name][1], style)
+
+
+def surroundings_of(desks: Desks) -> Surroundings:
+    """What the proof that a device is stranded must know, as it is now."""
+    spec, address = desks.plan.lab, desks.target.address
+    fronts: tuple[FrontPlace, ...] = ()
+    if spec is not None and address is not None and desks.fronts is not None:
+        settings = desks.fronts.settings
+        fronts = tuple(
+            FrontPlace(each.name, address.fronts[each.name][1], settings.get(each.name))
+            for each in spec.fronts
+        )
+    return Surroundings(
+        fronts=fronts,
+        known=tuple(each.certificate for each in desks.registry.authorities),
+        accepted_keys=None if desks.credentials is None else desks.credentials.accepted,
+    )
 
 
 def first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:
