@@ -7,52 +7,29 @@ from typing import Annotated
 
 import typer
 
+from fleetsim.cli.options import (
+    AllowCommands,
+    ScenarioName,
+    Seed,
+    Settings,
+    TimeScale,
+    load_scenario,
+    shortening,
+)
 from fleetsim.cli.plan_text import plan_data, print_plan
-from fleetsim.cli.scenario_files import find_scenario, read_scenario
-from fleetsim.core.settings import DeviceProfile
 from fleetsim.exceptions import InputError
-from fleetsim.profiles import catalog
 from fleetsim.report.terminal import make_console
-from fleetsim.scenario.parse import parse_scenario
 from fleetsim.scenario.plan import Plan, make_plan
 
 
 def check_command(
-    scenario: Annotated[
-        str, typer.Argument(help="Scenario file, or the name of a library scenario.")
-    ],
+    ctx: typer.Context,
+    scenario: ScenarioName,
     *,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="PATH=VALUE",
-            help="Replace one value, e.g. --set 'cohorts[ordinary].count=50'. "
-            "May be given several times.",
-            envvar="FLEETSIM_SET",
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(help="Replace the scenario's seed.", envvar="FLEETSIM_SEED"),
-    ] = None,
-    time_scale: Annotated[
-        float | None,
-        typer.Option(
-            metavar="N",
-            help="Divide every time of the scenario by N: the same rehearsal, sooner "
-            "over. Short for --set shorten_by=N.",
-            envvar="FLEETSIM_TIME_SCALE",
-        ),
-    ] = None,
-    allow_commands: Annotated[
-        bool,
-        typer.Option(
-            "--allow-commands",
-            help="The timeline may run programs of this machine.",
-            envvar="FLEETSIM_ALLOW_COMMANDS",
-        ),
-    ] = False,
+    settings: Settings = None,
+    seed: Seed = None,
+    time_scale: TimeScale = None,
+    allow_commands: AllowCommands = False,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -73,7 +50,10 @@ def check_command(
     """
     try:
         overrides = [*(settings or []), *shortening(time_scale)]
-        plan = _plan(scenario, overrides, seed, allow_commands=allow_commands)
+        _, parsed, load_profile = load_scenario(
+            ctx, scenario, overrides, allow_commands=allow_commands
+        )
+        plan = make_plan(parsed, load_profile, seed)
     except InputError as exc:
         if not as_json:
             raise
@@ -85,29 +65,6 @@ def check_command(
         typer.echo(json.dumps(plan_data(plan, notes), indent=2, ensure_ascii=False))
     else:
         print_plan(plan, notes, make_console(sys.stdout))
-
-
-def shortening(time_scale: float | None) -> list[str]:
-    """Overrides for ``--time-scale``."""
-    return [] if time_scale is None else [f"shorten_by={time_scale!r}"]
-
-
-def _plan(
-    scenario: str, settings: list[str], seed: int | None, *, allow_commands: bool
-) -> Plan:
-    path = find_scenario(scenario)
-
-    def load_profile(name: str) -> DeviceProfile:
-        return catalog.load(name, path.parent).profile
-
-    parsed = parse_scenario(
-        read_scenario(path),
-        str(path),
-        load_profile,
-        settings,
-        allow_commands=allow_commands,
-    )
-    return make_plan(parsed, load_profile, seed)
 
 
 def machine_notes(plan: Plan, hard_limit: int) -> tuple[str, ...]:

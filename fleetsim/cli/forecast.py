@@ -11,7 +11,12 @@ import typer
 from cryptography import x509
 
 from fleetsim.cli.forecast_text import print_forecast
-from fleetsim.cli.scenario_files import find_scenario, read_scenario
+from fleetsim.cli.options import (
+    OptionalScenarioName,
+    ProfileName,
+    Settings,
+    load_scenario,
+)
 from fleetsim.core.settings import CipherTable, DeviceProfile
 from fleetsim.exceptions import InputError, Problem
 from fleetsim.forecast.coverage import NamedChain
@@ -27,7 +32,6 @@ from fleetsim.runner.forecasting import (
     with_files,
 )
 from fleetsim.scenario.dates import parse_date
-from fleetsim.scenario.parse import parse_scenario
 from fleetsim.scenario.plan import make_plan
 from fleetsim.scenario.suggest import did_you_mean
 
@@ -36,13 +40,8 @@ _PROFILE: Final = "canedge2"
 
 
 def forecast_command(
-    scenario: Annotated[
-        str | None,
-        typer.Argument(
-            help="Scenario file or library scenario: forecast its certificates.",
-            show_default=False,
-        ),
-    ] = None,
+    ctx: typer.Context,
+    scenario: OptionalScenarioName = None,
     *,
     bundle: Annotated[
         list[Path] | None,
@@ -55,9 +54,7 @@ def forecast_command(
             "their use. No key is needed."
         ),
     ] = None,
-    profile: Annotated[
-        str, typer.Option(help="Device profile, by name or file.")
-    ] = _PROFILE,
+    profile: ProfileName = _PROFILE,
     cipher_table: Annotated[
         str | None,
         typer.Option(
@@ -90,12 +87,10 @@ def forecast_command(
             show_default=f"{_YEARS} years later",
         ),
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Replace a scenario value."),
-    ] = None,
+    settings: Settings = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object.")
+        bool,
+        typer.Option("--json", help="Print one JSON object.", envvar="FLEETSIM_JSON"),
     ] = False,
 ) -> None:
     """Forecast who trusts whom, when: bundles x chains x dates, by real handshakes.
@@ -124,7 +119,9 @@ def forecast_command(
         )
         questions: tuple[Question, ...] = (question,)
     else:
-        questions = _scenario_questions(scenario, settings or [], from_date, to_date)
+        questions = _scenario_questions(
+            ctx, scenario, settings or [], from_date, to_date
+        )
     chains = _chains(chain or [])
     questions = tuple(
         _with_host(with_files(each, bundle or [], chains), host) for each in questions
@@ -142,14 +139,13 @@ def forecast_command(
 
 
 def _scenario_questions(
-    scenario: str, settings: list[str], from_date: str | None, to_date: str | None
+    ctx: typer.Context,
+    scenario: str,
+    settings: list[str],
+    from_date: str | None,
+    to_date: str | None,
 ) -> tuple[Question, ...]:
-    path = find_scenario(scenario)
-
-    def load_profile(name: str) -> DeviceProfile:
-        return catalog.load(name, path.parent).profile
-
-    parsed = parse_scenario(read_scenario(path), str(path), load_profile, settings)
+    path, parsed, load_profile = load_scenario(ctx, scenario, settings)
     plan = make_plan(parsed, load_profile)
     now = run_start(plan, datetime.now(UTC))
     return questions_of(plan, path.parent, now, _window(from_date, to_date, now))

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
+from fleetsim.cli.options import LibraryScenario
 from fleetsim.cli.scenario_files import find_scenario, library_names, read_scenario
 from fleetsim.core import device_config
 from fleetsim.core.settings import DeviceProfile
@@ -26,12 +27,7 @@ _LONGEST_NAME: Final = 63
 
 
 def init_command(
-    name: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="NAME", help="Library scenario to copy, for example quickstart."
-        ),
-    ] = None,
+    name: LibraryScenario = None,
     *,
     from_config: Annotated[
         Path | None,

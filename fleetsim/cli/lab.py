@@ -107,7 +107,10 @@ def lab_command(
         ),
     ] = "",
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object when ready.")
+        bool,
+        typer.Option(
+            "--json", help="Print one JSON object when ready.", envvar="FLEETSIM_JSON"
+        ),
     ] = False,
 ) -> None:
     """Serve an S3 endpoint until Ctrl-C.

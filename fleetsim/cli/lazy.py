@@ -140,7 +140,7 @@ def dress(command: Any, path: tuple[str, ...]) -> None:
             names = _variables(parameter, path)
             # Long names do not fit beside the help text: `help environment` has them.
             parameter.show_envvar = parameter.envvar is not None or path == UNPREFIXED
-            parameter.envvar = names
+            parameter.envvar = names[0] if len(names) == 1 else names or None
 
 
 def long_name(option: Any) -> str:
@@ -149,10 +149,10 @@ def long_name(option: Any) -> str:
     return str(names[0] if names else option.opts[0]).lstrip("-")
 
 
-def _variables(option: Any, path: tuple[str, ...]) -> list[str] | None:
+def _variables(option: Any, path: tuple[str, ...]) -> list[str]:
     """``FLEETSIM_SEED``, ``FLEETSIM_LAB_PORT``: ours first, then what it names itself."""
     if long_name(option) in _WITHOUT_VARIABLE:
-        return None
+        return []
     given = option.envvar or []
     names = [given] if isinstance(given, str) else list(given)
     if any(name.startswith(f"{PREFIX}_") for name in names):
@@ -163,11 +163,12 @@ def _variables(option: Any, path: tuple[str, ...]) -> list[str] | None:
 
 def _flowing(text: str) -> str:
     """Join the lines of a paragraph that is prose; a block of examples stays as it is."""
-    paragraphs = text.split("\n\n")
-    return "\n\n".join(
+    first, *others = (
         each if "\n " in each or each.startswith(" ") else each.replace("\n", " ")
-        for each in paragraphs
+        for each in text.split("\n\n")
     )
+    # The empty paragraph keeps typer from taking the examples' indentation away.
+    return "\n\n".join([first, "", *others] if others else [first])
 
 
 def _shown(text: str) -> str:

@@ -67,7 +67,10 @@ def library() -> tuple[Entry, ...]:
 def list_command(
     *,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON instead of a table.")
+        bool,
+        typer.Option(
+            "--json", help="Print JSON instead of a table.", envvar="FLEETSIM_JSON"
+        ),
     ] = False,
 ) -> None:
     """List the scenarios that come with the program.

@@ -374,7 +374,12 @@ def show_command(
     folder: Folder,
     *,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Everything, as one JSON document.")
+        bool,
+        typer.Option(
+            "--json",
+            help="Everything, as one JSON document.",
+            envvar="FLEETSIM_JSON",
+        ),
     ] = False,
     show_all: Annotated[
         bool, typer.Option("--all", help="Every device, not only the first ten.")

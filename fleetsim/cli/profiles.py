@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fleetsim.cli.options import complete_profile
 from fleetsim.profiles import catalog
 from fleetsim.scenario.profile_schema import Figure, Provenance
 
@@ -28,14 +29,24 @@ def profiles_command(
             metavar="NAME",
             help="Profile to show with the provenance of every figure: a name from the "
             "list, or a file such as ./mydevice.yaml.",
+            autocompletion=complete_profile,
         ),
     ] = None,
     *,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON instead of a table.")
+        bool,
+        typer.Option(
+            "--json", help="Print JSON instead of a table.", envvar="FLEETSIM_JSON"
+        ),
     ] = False,
 ) -> None:
-    """List the device profiles, or show one with the source of every figure."""
+    """List the device profiles, or show one with the source of every figure.
+
+    Examples:
+      fleetsim profiles
+      fleetsim profiles canedge2
+      fleetsim profiles ./mydevice.yaml --json
+    """
     if name is None:
         _list(as_json=as_json)
     else:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from fleetsim.cli.options import Results
 from fleetsim.recording.run_folder import latest_run
 from fleetsim.report.summary import exit_code, write_summary
 from fleetsim.report.terminal import make_console, print_summary
@@ -20,18 +21,22 @@ def report_command(
         typer.Argument(help="Run folder, its name below --results, or 'latest'."),
     ] = LATEST,
     *,
-    results: Annotated[
-        Path,
-        typer.Option(help="Folder of all runs.", envvar="FLEETSIM_RESULTS"),
-    ] = Path("results"),
+    results: Results = Path("results"),
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print summary.json instead of text.")
+        bool,
+        typer.Option(
+            "--json", help="Print summary.json instead of text.", envvar="FLEETSIM_JSON"
+        ),
     ] = False,
 ) -> None:
     """Summarise a run again: finished, interrupted or killed.
 
     Exit code 99 when the run did not end as its scenario expects, 2 when there is no
     such run, otherwise 0: an interrupted run is reported, not judged.
+
+    Examples:
+      fleetsim report
+      fleetsim report 20261123T101500Z-quickstart-1a2b3c --json
     """
     folder = find_run(run, results)
     summary = write_summary(folder)

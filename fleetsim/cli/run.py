@@ -9,41 +9,31 @@ from typing import Annotated
 import typer
 import uvloop
 
-from fleetsim.cli.check import shortening
+from fleetsim.cli.options import (
+    AllowCommands,
+    Results,
+    ScenarioName,
+    Seed,
+    Settings,
+    TimeScale,
+    load_scenario,
+    shortening,
+)
 from fleetsim.cli.progress import Progressing
-from fleetsim.cli.scenario_files import find_scenario, read_scenario
 from fleetsim.lab.settings import FrontProgram
-from fleetsim.profiles.catalog import load
 from fleetsim.report.summary import exit_code
 from fleetsim.report.terminal import make_console, print_summary
 from fleetsim.runner.run import RunOptions, Watcher, run_plan
-from fleetsim.scenario.parse import parse_scenario
 from fleetsim.scenario.plan import make_plan
 
 
 def run_command(
-    scenario: Annotated[
-        str, typer.Argument(help="Scenario file, or the name of a library scenario.")
-    ],
+    ctx: typer.Context,
+    scenario: ScenarioName,
     *,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="PATH=VALUE",
-            help="Replace one value, e.g. --set 'cohorts[ordinary].count=50'. "
-            "May be given several times.",
-            envvar="FLEETSIM_SET",
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(help="Replace the scenario's seed.", envvar="FLEETSIM_SEED"),
-    ] = None,
-    results: Annotated[
-        Path,
-        typer.Option(help="Folder of all runs.", envvar="FLEETSIM_RESULTS"),
-    ] = Path("results"),
+    settings: Settings = None,
+    seed: Seed = None,
+    results: Results = Path("results"),
     create_bucket: Annotated[
         bool,
         typer.Option(
@@ -84,23 +74,8 @@ def run_command(
             envvar="FLEETSIM_FRONT",
         ),
     ] = FrontProgram.BUILTIN,
-    time_scale: Annotated[
-        float | None,
-        typer.Option(
-            metavar="N",
-            help="Divide every time of the scenario by N: the same rehearsal, sooner "
-            "over. Short for --set shorten_by=N.",
-            envvar="FLEETSIM_TIME_SCALE",
-        ),
-    ] = None,
-    allow_commands: Annotated[
-        bool,
-        typer.Option(
-            "--allow-commands",
-            help="The timeline may run programs of this machine.",
-            envvar="FLEETSIM_ALLOW_COMMANDS",
-        ),
-    ] = False,
+    time_scale: TimeScale = None,
+    allow_commands: AllowCommands = False,
     quiet: Annotated[
         bool,
         typer.Option(
@@ -126,15 +101,13 @@ def run_command(
     """
     # Whatever ends the program shall remove the private keys it made.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    path = find_scenario(scenario)
-    parsed = parse_scenario(
-        read_scenario(path),
-        str(path),
-        lambda name: load(name, path.parent).profile,
+    path, parsed, load_profile = load_scenario(
+        ctx,
+        scenario,
         [*(settings or []), *shortening(time_scale)],
         allow_commands=allow_commands,
     )
-    plan = make_plan(parsed, lambda name: load(name, path.parent).profile, seed)
+    plan = make_plan(parsed, load_profile, seed)
     options = RunOptions(
         results=results,
         base_folder=path.parent,

@@ -4,15 +4,18 @@ import json
 
 import typer
 
-from fleetsim.scenario.schema import json_schema
+from fleetsim.cli.options import run_options, table_schema
+from fleetsim.scenario.schema import RUN_TABLE, json_schema
 
 
-def schema_command() -> None:
+def schema_command(ctx: typer.Context) -> None:
     """Print the JSON Schema (2020-12) of scenarios, for editors and for CI.
 
-    Example:
+    Examples:
       fleetsim schema > scenario.schema.json
       # first line of a scenario, for editors with a YAML language server:
       # yaml-language-server: $schema=./scenario.schema.json
     """
-    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    schema = json_schema()
+    schema["properties"][RUN_TABLE] = table_schema(run_options(ctx))
+    typer.echo(json.dumps(schema, indent=2, ensure_ascii=False))

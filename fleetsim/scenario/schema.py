@@ -27,6 +27,8 @@ from fleetsim.scenario.timeline_schema import (
     TimelineEntry,
 )
 
+RUN_TABLE: Final = "run"
+"""Key of the options of ``fleetsim run``."""
 SCHEMA_ID: Final = "urn:fleetsim:scenario:1"
 FORMAT_VERSION: Final = 1
 MAX_DURATION_S: Final = 366 * 86400.0
@@ -82,6 +84,15 @@ def _aborting(threshold: Threshold) -> Threshold:
     return replace(threshold, abort_on_fail=True)
 
 
+def _run_table(value: object) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return value
+    raise ValueError(
+        "expected a mapping of options of fleetsim run, such as {front: nginx}, not "
+        f"{shown(value)}"
+    )
+
+
 def _threshold_data(threshold: Threshold) -> object:
     more: dict[str, object] = {}
     if threshold.reason:
@@ -133,6 +144,14 @@ ThresholdField = Annotated[
 ]
 
 
+RunTable = Annotated[
+    dict[str, Any],
+    PlainValidator(_run_table),
+    WithJsonSchema({"type": "object"}),
+]
+"""Which options there are and what they take is known to the command line."""
+
+
 class LimitsSpec(Part):
     """Bounds of the load generator."""
 
@@ -182,6 +201,9 @@ class Scenario(Part):
         tuple[ThresholdField, ...], Field(max_length=MAX_THRESHOLDS)
     ] = ()
     """Conditions the run must meet; one that fails makes the exit code 99."""
+    run: RunTable | None = None
+    """Options of `fleetsim run`, named as there with `_` for `-`; the environment and
+    the command line win over them."""
 
     def to_data(self) -> dict[str, Any]:
         """Plain data that :func:`fleetsim.scenario.parse.parse_scenario` reads back.
