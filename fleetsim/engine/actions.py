@@ -11,7 +11,7 @@ the same order gets the same run, apart from the timing of the network.
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from fleetsim.core.device import Device, Reported
 from fleetsim.core.device_settings import NS_PER_S, with_credentials
@@ -24,6 +24,78 @@ SLICE_NS: Final = 5_000_000
 
 FLAT_BATTERY_UNIX_S: Final = 946_684_800
 """2000-01-01T00:00:00Z: what a clock shows whose battery was flat."""
+
+
+class Devices(Protocol):
+    """Devices of a running scenario, wherever they run: by index in the plan.
+
+    What an action gives is the number of devices for which it changed anything.
+    """
+
+    async def power_cycle(self, indexes: Sequence[int], *, over_s: float = 0.0) -> int:
+        """See :meth:`DeviceActions.power_cycle`."""
+
+    async def sleep(self, indexes: Iterable[int]) -> int:
+        """Switch devices off."""
+
+    async def wake(self, indexes: Iterable[int]) -> int:
+        """Switch devices on again."""
+
+    async def skew_clock(self, indexes: Iterable[int], by_s: float) -> int:
+        """Move clocks."""
+
+    async def set_clock(self, indexes: Iterable[int], unix_s: int) -> int:
+        """Set clocks."""
+
+    async def lose_rtc(self, indexes: Iterable[int]) -> int:
+        """Empty the batteries of clocks."""
+
+    async def set_network(self, indexes: Iterable[int], is_up: bool) -> int:
+        """Take networks away or give them back."""
+
+    async def set_credentials(
+        self, indexes: Iterable[int], credentials: Credentials
+    ) -> int:
+        """Hand out other S3 keys."""
+
+    def set_identity(self, index: int, identity: ClientIdentity | None) -> bool:
+        """Give a device another client certificate."""
+
+    def reported(self, index: int) -> Reported | None:
+        """What the last device.json says that the server stored of a device."""
+
+    def count_reported(
+        self,
+        is_wanted: Callable[[Reported], bool],
+        indexes: Iterable[int] | None = None,
+    ) -> int:
+        """Count devices whose last stored device.json says something."""
+
+
+def spread(
+    indexes: Sequence[int], begin_ns: int, over_s: float
+) -> list[tuple[int, int]]:
+    """Devices with run times spread evenly over ``over_s`` from ``begin_ns`` on."""
+    step_ns = over_s * NS_PER_S / max(1, len(indexes))
+    return [
+        (index, begin_ns + round(number * step_ns))
+        for number, index in enumerate(indexes)
+    ]
+
+
+def count_reports(
+    reports: Iterable[Reported | None], is_wanted: Callable[[Reported], bool]
+) -> int:
+    """Count reports that say something; asks once for each different one."""
+    known: dict[Reported, bool] = {}
+    count = 0
+    for report in reports:
+        if report is None:
+            continue
+        if report not in known:
+            known[report] = is_wanted(report)
+        count += known[report]
+    return count
 
 
 class DeviceActions:
@@ -46,13 +118,15 @@ class DeviceActions:
             indexes: Devices.
             over_s: Spread evenly over this time; the coroutine lasts as long.
         """
-        begin_ns = self._action_clock()
-        step_ns = over_s * NS_PER_S / max(1, len(indexes))
-        if not step_ns:
+        if not over_s:
             return await self._each(indexes, Driver.power_cycle)
+        return await self.power_cycle_at(spread(indexes, self._action_clock(), over_s))
+
+    async def power_cycle_at(self, due_ns: Iterable[tuple[int, int]]) -> int:
+        """Cut the power of devices at given run times, which must not fall."""
         changed = 0
-        for number, index in enumerate(indexes):
-            early_ns = begin_ns + number * step_ns - self._action_clock()
+        for index, at_ns in due_ns:
+            early_ns = at_ns - self._action_clock()
             if early_ns > 0:
                 await asyncio.sleep(early_ns / NS_PER_S)
             changed += await self._each((index,), Driver.power_cycle)
@@ -136,16 +210,7 @@ class DeviceActions:
             indexes: Devices; ``None`` = all.
         """
         chosen = self._by_index if indexes is None else indexes
-        known: dict[Reported, bool] = {}
-        count = 0
-        for index in chosen:
-            report = self.reported(index)
-            if report is None:
-                continue
-            if report not in known:
-                known[report] = is_wanted(report)
-            count += known[report]
-        return count
+        return count_reports(map(self.reported, chosen), is_wanted)
 
     def device(self, index: int) -> Device | None:
         """A device, to look at; ``None`` = another shard runs it."""

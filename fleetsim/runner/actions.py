@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from fleetsim.core.settings import Endpoint
-from fleetsim.engine.fleet import Fleet
 from fleetsim.runner.commands import run_command
 from fleetsim.runner.credential_actions import CredentialDesk
 from fleetsim.runner.device_actions import act_on_devices
@@ -13,6 +12,7 @@ from fleetsim.runner.front_actions import FrontDesk, describe
 from fleetsim.runner.identity_actions import IdentityDesk
 from fleetsim.runner.ota_actions import OtaDesk
 from fleetsim.runner.pki_registry import PkiRegistry
+from fleetsim.runner.running import RunningFleet
 from fleetsim.runner.sites import Target
 from fleetsim.runner.timeline import ActionFailedError, Execution, Facts
 from fleetsim.runner.trouble_actions import (
@@ -79,7 +79,7 @@ class Desks:
 
     plan: Plan
     target: Target
-    fleet: Fleet
+    fleet: RunningFleet
     registry: PkiRegistry
     ota: OtaDesk
     identities: IdentityDesk

@@ -6,7 +6,7 @@ its own and notices nothing.
 """
 
 from fleetsim.core.settings import Credentials
-from fleetsim.engine.actions import DeviceActions
+from fleetsim.engine.actions import Devices
 from fleetsim.lab.process import LabProcess
 from fleetsim.runner.lab_setup import new_credentials
 from fleetsim.runner.timeline import Execution, Facts
@@ -29,7 +29,7 @@ class CredentialDesk:
         self,
         plan: Plan,
         *,
-        fleet: DeviceActions,
+        fleet: Devices,
         lab: LabProcess,
         credentials: Credentials,
     ) -> None:

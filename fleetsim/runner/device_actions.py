@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import assert_never
 
-from fleetsim.engine.actions import DeviceActions
+from fleetsim.engine.actions import Devices
 from fleetsim.runner.timeline import Execution, Facts
 from fleetsim.scenario.dates import parse_date
 from fleetsim.scenario.timeline_schema import (
@@ -32,7 +32,7 @@ DeviceAction = (
 async def act_on_devices(
     execution: Execution,
     action: DeviceAction,
-    fleet: DeviceActions,
+    fleet: Devices,
     chosen: Sequence[int],
 ) -> Facts:
     """Carry one out.

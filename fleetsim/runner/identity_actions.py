@@ -20,7 +20,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from fleetsim.engine.actions import DeviceActions
+from fleetsim.engine.actions import Devices
 from fleetsim.engine.fleet import CohortBinding
 from fleetsim.pki.authority import Authority
 from fleetsim.pki.certificates import Usage, Validity
@@ -99,7 +99,7 @@ class IdentityDesk:
         self,
         plan: Plan,
         *,
-        fleet: DeviceActions,
+        fleet: Devices,
         bindings: Sequence[CohortBinding],
         authorities: Mapping[str, Authority],
         registry: PkiRegistry,

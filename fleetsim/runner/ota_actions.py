@@ -24,7 +24,7 @@ from fleetsim.core.device_settings import DeviceSettings
 from fleetsim.core.object_key import bundle_key, config_key, firmware_key
 from fleetsim.core.over_the_air import own_config
 from fleetsim.core.settings import Endpoint
-from fleetsim.engine.actions import DeviceActions
+from fleetsim.engine.actions import Devices
 from fleetsim.exceptions import InputError, Problem, TargetError
 from fleetsim.pki.bundle import encode_bundle
 from fleetsim.runner.front_actions import describe
@@ -73,7 +73,7 @@ class OtaDesk:
         plan: Plan,
         *,
         control: Control,
-        fleet: DeviceActions,
+        fleet: Devices,
         settings: Sequence[DeviceSettings],
         front_endpoint: Callable[[str, int], Endpoint],
         registry: PkiRegistry,

@@ -22,11 +22,11 @@ from fleetsim.core.settings import Endpoint
 from fleetsim.lab.process import LabProcess
 from fleetsim.lab.settings import FrontSettings, LabSettings, UpstreamSettings
 from fleetsim.runner.front_control import LabFronts
+from fleetsim.runner.running import Names
 from fleetsim.runner.timeline import Execution, Facts
 from fleetsim.runner.trouble_actions import fault
 from fleetsim.scenario.plan import Plan
 from fleetsim.scenario.timeline_schema import Fault
-from fleetsim.transport.resolver import Resolver
 
 Place = tuple[str, int]
 """Host and port."""
@@ -50,7 +50,7 @@ class RelayedPath:
         self._users = 0
 
     async def fault(
-        self, execution: Execution, action: Fault, resolver: Resolver
+        self, execution: Execution, action: Fault, resolver: Names
     ) -> Facts:
         """Disturb new connections for a while.
 
@@ -69,7 +69,7 @@ class RelayedPath:
         return {**facts, "relayed": sorted(relayed)}
 
     @contextmanager
-    def _detour(self, resolver: Resolver) -> Iterator[None]:
+    def _detour(self, resolver: Names) -> Iterator[None]:
         """Send new connections through the relays, as long as any fault wants it."""
         self._users += 1
         if self._users == 1:

@@ -28,7 +28,7 @@ from typing import Any
 from fleetsim.core.outcomes import AuditOutcome
 from fleetsim.core.payload import PayloadBlock
 from fleetsim.core.progress import Progress
-from fleetsim.engine.fleet import CohortBinding, Ending, Fleet, Timing
+from fleetsim.engine.fleet import CohortBinding, Ending, Timing
 from fleetsim.exceptions import FleetsimError, InputError, Problem, TargetError
 from fleetsim.lab.settings import FrontProgram
 from fleetsim.recording.ledger import Ledger
@@ -41,6 +41,7 @@ from fleetsim.runner.bindings import RefusedBundle, bind
 from fleetsim.runner.control_identity import control_identity
 from fleetsim.runner.device_pki import DevicePki, load_device_pkis
 from fleetsim.runner.rehearsal import Prepared, Rehearsal, first_error, prepare
+from fleetsim.runner.running import LocalFleet, RunningFleet
 from fleetsim.runner.sites import Target, open_target
 from fleetsim.scenario.plan import Plan
 from fleetsim.scenario.timeline import TimelinePlan
@@ -264,7 +265,7 @@ async def _drive(
         keys_folder=parts.scratch,
         noted=watcher.acted,
     )
-    fleet: Fleet | None = None
+    fleet: LocalFleet | None = None
 
     def now_ns() -> int:
         return fleet.now_ns() if fleet is not None else 0
@@ -278,7 +279,7 @@ async def _drive(
         ) as recorder,
         StateRecorder(folder.path) as states,
     ):
-        fleet = Fleet(
+        fleet = LocalFleet(
             plan.devices,
             bindings,
             timing=Timing(duration_ns=plan.duration_ns, drain_ns=plan.drain_ns),
@@ -301,7 +302,7 @@ async def _drive(
 
 
 async def _rehearse(
-    fleet: Fleet,
+    fleet: RunningFleet,
     rehearsal: Rehearsal,
     prepared: Callable[[Callable[[], None]], None],
 ) -> Ending:

@@ -9,6 +9,7 @@ from typing import Any
 
 from fleetsim.lab.settings import LabAddress
 from fleetsim.runner.front_control import Answer, FrontControl
+from fleetsim.runner.running import Names
 from fleetsim.runner.timeline import ActionFailedError, Execution, Facts
 from fleetsim.scenario.target_schema import LabSpec
 from fleetsim.scenario.timeline_schema import (
@@ -19,7 +20,6 @@ from fleetsim.scenario.timeline_schema import (
     ServerOutage,
     SlowServer,
 )
-from fleetsim.transport.resolver import Resolver
 
 
 async def server_outage(
@@ -57,7 +57,7 @@ async def reset_connections(action: ResetConnections, control: FrontControl) -> 
 
 
 def dns_change(
-    action: DnsChange, spec: LabSpec, address: LabAddress, resolver: Resolver
+    action: DnsChange, spec: LabSpec, address: LabAddress, resolver: Names
 ) -> Facts:
     """Let a front's name lead to another front, to itself again, or nowhere.
 

@@ -18,6 +18,7 @@ from fleetsim.runner.bindings import Site, bind
 from fleetsim.runner.front_actions import FrontDesk
 from fleetsim.runner.lab_setup import LabKit, build_lab, new_credentials
 from fleetsim.runner.pki_registry import PkiRegistry
+from fleetsim.runner.rehearsal import surroundings_of
 from fleetsim.runner.sites import front_endpoint
 from fleetsim.runner.stranding import Stranding
 from fleetsim.scenario.timeline_schema import IssueCa, IssueServerCertificate
@@ -66,16 +67,20 @@ class World:
         desks: Any = SimpleNamespace(
             plan=PLAN,
             target=SimpleNamespace(address=ADDRESS),
-            fleet=SimpleNamespace(now_ns=lambda: 0, resolver=self.resolver),
             registry=self.registry,
-            identities=SimpleNamespace(identity=lambda _index: None),
             fronts=self.fronts,
             credentials=SimpleNamespace(
                 accepted=frozenset({self.kit.credentials.access_key})
             ),
         )
         self.desks = desks
-        self.judge = Stranding(desks, lambda _now_ns: int(NOW.timestamp()))
+        self.judge = Stranding(
+            lambda: surroundings_of(desks),
+            identity=lambda _device: None,
+            dialled_port=self.resolver.dialled_port,
+            now_ns=lambda: 0,
+            server_unix_s=lambda _now_ns: int(NOW.timestamp()),
+        )
 
     async def swap_front(self, front: str, tls: object) -> None:
         """A front takes whatever it is given."""
