@@ -16,6 +16,7 @@ from fleetsim.core.progress import BundleSeen, Progress, Stage, Survey
 from fleetsim.recording.recorder import Snapshot
 from fleetsim.report.live.frame import (
     NO_BINS,
+    NO_TOTALS,
     RECENT_S,
     CohortFrame,
     EntryFrame,
@@ -31,15 +32,6 @@ from fleetsim.scenario.plan import Plan
 from fleetsim.scenario.timeline import TimelinePlan, due_ns
 
 _NS_PER_S: Final = 1_000_000_000
-_NOTHING: Final = Snapshot(
-    attempts={},
-    failures={},
-    acknowledged=0,
-    bytes_sent=0,
-    bytes_received=0,
-    latency={},
-    cohorts={},
-)
 
 
 class Feed:
@@ -52,7 +44,7 @@ class Feed:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._number = 0
-        self._before = _NOTHING
+        self._before = NO_TOTALS
         self._before_ns = 0
         self._late_starts = 0
         self._drain_since_s: float | None = None
@@ -169,6 +161,7 @@ class Feed:
             health=progress.health,
             cpu_now_ratio=progress.cpu_now_ratio,
             survey=survey,
+            totals=snapshot,
         )
 
     def _remaining_s(self, progress: Progress) -> float:

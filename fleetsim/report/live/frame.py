@@ -15,9 +15,19 @@ from typing import Final
 from fleetsim.core.histogram import Bins, Histogram
 from fleetsim.core.outcomes import GeneratorHealth
 from fleetsim.core.progress import BundleSeen, Stage, Survey
+from fleetsim.recording.recorder import Snapshot
 
 RECENT_S: Final = 10
 NO_BINS: Final = Bins(counts={}, minimum_ns=0, maximum_ns=0, sum_ns=0)
+NO_TOTALS: Final = Snapshot(
+    attempts={},
+    failures={},
+    acknowledged=0,
+    bytes_sent=0,
+    bytes_received=0,
+    latency={},
+    cohorts={},
+)
 
 
 @unique
@@ -225,6 +235,7 @@ class LiveFrame:
         health: Whether the generator keeps up.
         cpu_now_ratio: CPU of the generator in the last second, of one core.
         survey: Every device; ``None`` before the first look.
+        totals: The counts all of this was made of, for exporters.
     """
 
     number: int
@@ -253,6 +264,7 @@ class LiveFrame:
     health: GeneratorHealth | None
     cpu_now_ratio: float
     survey: Survey | None
+    totals: Snapshot = NO_TOTALS
 
     @property
     def next_entry(self) -> EntryFrame | None:
