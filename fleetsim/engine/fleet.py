@@ -17,13 +17,14 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum, unique
 from itertools import count
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from fleetsim.core.device import Device
 from fleetsim.core.device_settings import NS_PER_S, DeviceSettings, RunClock
 from fleetsim.core.failure import Failure
 from fleetsim.core.outcomes import DeviceOutcome, GeneratorHealth
 from fleetsim.core.progress import Progress, Stage, Survey
+from fleetsim.core.sdk_settings import SdkSettings
 from fleetsim.core.trust_bundle import TrustBundle
 from fleetsim.engine.actions import DeviceActions
 from fleetsim.engine.clock import Alarm, Alarms, MonotonicClock
@@ -38,6 +39,9 @@ from fleetsim.scenario.plan import DevicePlan
 from fleetsim.transport.base import ClientIdentity
 from fleetsim.transport.network import Network, NetworkChannel
 from fleetsim.transport.resolver import Resolver
+
+if TYPE_CHECKING:
+    from fleetsim.engine.sdk_driver import SdkDevices
 
 LAG_PROBE_S: Final = 0.05
 BATCH: Final = 200
@@ -70,11 +74,13 @@ class CohortBinding:
         settings: Shared device settings.
         bundle: Trust anchors on the cards at the start.
         identity: Client certificate of a device, ``None`` without mutual TLS.
+        sdk: Settings of the SDK its devices upload through, ``None`` = without one.
     """
 
     settings: DeviceSettings
     bundle: TrustBundle
     identity: Callable[[DevicePlan], ClientIdentity | None]
+    sdk: SdkSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +146,7 @@ class Fleet(DeviceActions):
         self._survey: Survey | None = None
         self._book = ContactBook(self.now_ns, states)
         self._prove: Prove | None = None
+        self._sdk: SdkDevices | None = None
         self._limiter = Limiter(in_flight)
         self._health = HealthMonitor()
         self._drivers: list[Driver] = []
@@ -287,6 +294,8 @@ class Fleet(DeviceActions):
         try:
             async with asyncio.TaskGroup() as group:
                 self._build(loop, group)
+                if self._sdk is not None:
+                    await self._sdk.prepare()
                 await self._begin()
                 ticker = group.create_task(self._tick())
                 prober = group.create_task(self._probe_lag())
@@ -297,6 +306,8 @@ class Fleet(DeviceActions):
             self._fail(errors.exceptions[0])
         finally:
             loop.set_exception_handler(previous_handler)
+            if self._sdk is not None:
+                await self._sdk.aclose()
         if self._first_error is not None:
             raise self._first_error
         self._flush()
@@ -331,14 +342,18 @@ class Fleet(DeviceActions):
                 clock_skew_s=plan.clock_skew_s,
                 bundle=binding.bundle,
             )
-            driver = Driver(device, self)
-            driver.channel = NetworkChannel(
-                network,
-                driver,
-                tls=settings.profile.tls,
-                deadlines=settings.profile.deadlines,
-                identity=binding.identity(plan),
-            )
+            identity = binding.identity(plan)
+            if binding.sdk is None:
+                driver = Driver(device, self)
+                driver.channel = NetworkChannel(
+                    network,
+                    driver,
+                    tls=settings.profile.tls,
+                    deadlines=settings.profile.deadlines,
+                    identity=identity,
+                )
+            else:
+                driver = self._sdk_devices().add(device, self, binding.sdk, identity)
             self._drivers.append(driver)
             self._by_index[plan.index] = driver
             self._book.add(driver)
@@ -352,6 +367,14 @@ class Fleet(DeviceActions):
                 first=indexes[0],
                 stride=self._surveyed_shards,
             )
+
+    def _sdk_devices(self) -> "SdkDevices":
+        if self._sdk is None:
+            # Only fleets that upload through the SDK pay for its import (0.4 s).
+            from fleetsim.engine.sdk_driver import SdkDevices  # noqa: PLC0415
+
+            self._sdk = SdkDevices(self._network)
+        return self._sdk
 
     async def _begin(self) -> None:
         """Start the clock."""

@@ -116,6 +116,7 @@ def bind(
             CohortBinding(
                 settings=settings,
                 bundle=loaded.bundle,
+                sdk=cohort.sdk,
                 identity=_identities(
                     cohort,
                     (

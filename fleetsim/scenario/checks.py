@@ -15,6 +15,8 @@ from fleetsim.scenario.finding import Finding
 from fleetsim.scenario.probability import Empirical, Fixed, Uniform
 from fleetsim.scenario.quantities import approximate_size, format_duration, shown
 from fleetsim.scenario.schema import Scenario
+from fleetsim.scenario.sdk_checks import check_sdk
+from fleetsim.scenario.sdk_schema import Client
 from fleetsim.scenario.shortening import SHORTEST_PERIOD_S, shortening_problems
 from fleetsim.scenario.specs import Anchor, LabCredentials, LabTrust
 from fleetsim.scenario.suggest import did_you_mean
@@ -49,6 +51,7 @@ def check(
         found += _cohort(scenario, cohort, at)
         found += _network(scenario, cohort, at)
         found += _identity(scenario, cohort, at)
+        found += check_sdk(scenario, cohort, at)
         if cohort.profile in profiles:
             found += _profile(scenario, cohort, at, profiles[cohort.profile])
     return tuple(found)
@@ -187,7 +190,7 @@ def _cohort(scenario: Scenario, cohort: CohortSpec, at: Loc) -> Iterator[Finding
     size = cohort.workload.file_size
     has_exact_end = isinstance(size, Fixed | Uniform | Empirical)
     largest = size.highest if has_exact_end else size.mean()
-    if largest > MAX_PUT_BYTES:
+    if largest > MAX_PUT_BYTES and cohort.client is not Client.SDK:
         yield Finding(
             (*at, "workload", "file_size"),
             f"files of {approximate_size(largest)} do not fit into one PUT, which takes "

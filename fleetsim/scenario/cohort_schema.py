@@ -25,6 +25,7 @@ from fleetsim.scenario.distributions import (
 )
 from fleetsim.scenario.model import ClientKey, Name, Part, PathText, TlsVersion
 from fleetsim.scenario.quantities import Duration, Number, Ratio, Size
+from fleetsim.scenario.sdk_schema import Client, SdkSpec
 from fleetsim.scenario.specs import CredentialsSource, Trust
 
 MAX_DEVICES: Final = 1_000_000
@@ -45,8 +46,9 @@ class WorkloadSpec(Part):
     """Added to each closing time; may be negative."""
     upload_delay: DurationDistribution | None = None
     """Pause between closing a file and uploading it; left out = as the profile says."""
-    connection: ConnectionUse = ConnectionUse.PER_UPLOAD
-    """per_upload = a new connection for every request; keep_alive = one connection."""
+    connection: ConnectionUse | None = None
+    """per_upload = a new connection for every request; keep_alive = one connection;
+    left out = per_upload, but keep_alive with client: sdk."""
     duplicates: Ratio = 0.0
     """Share of confirmations that are lost, so that the file is uploaded again."""
 
@@ -207,6 +209,10 @@ class CohortSpec(Part):
     """Name in reports; unique in the scenario."""
     count: Annotated[StrictInt, Field(ge=1, le=MAX_DEVICES)]
     """Number of devices."""
+    client: Client = Client.DEVICE
+    """device = as the reference device's firmware; sdk = through an AWS SDK."""
+    sdk: SdkSpec | None = None
+    """Settings of the SDK (client: sdk only)."""
     profile: Annotated[str, Field(min_length=1, max_length=4096)] = "canedge2"
     """Device profile: a name from `fleetsim profiles`, or a profile file."""
     cipher_table: Annotated[str, Field(min_length=1, max_length=200)] | None = None

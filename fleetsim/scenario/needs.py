@@ -42,6 +42,10 @@ CPU_NEW_TLS_S: Final = 900e-6
 """New TLS 1.2 connection and a 16 KiB PUT (RSA-2048 chain, 2.25 GHz Zen 2 core)."""
 CPU_REQUEST_S: Final = 150e-6
 """Signed 16 KiB PUT on an open connection, likewise."""
+CPU_SDK_REQUEST_S: Final = 2340e-6
+"""The same PUT through aioboto3."""
+SDK_MEMORY_BYTES: Final = 400 * 1024
+"""S3 client of one device."""
 CPU_BYTES_PER_S: Final = 400e6
 BUSY_CPU_RATIO: Final = 0.7
 FILE_DESCRIPTOR_RESERVE: Final = 64
@@ -147,10 +151,11 @@ def needs_of(
         ephemeral_ports=_ports(shares, seconds, in_flight, is_loopback=lab is not None),
         memory_bytes=BASE_MEMORY_BYTES
         + DEVICE_MEMORY_BYTES * len(devices)
+        + SDK_MEMORY_BYTES * sum(c.count for c in cohorts if c.sdk is not None)
         + CONNECTION_MEMORY_BYTES * open_at_once,
         cpu_ratio=(
             handshakes * (CPU_NEW_TLS_S - CPU_REQUEST_S)
-            + total * CPU_REQUEST_S
+            + sum(share.requests * _cpu_request_s(share.cohort) for share in shares)
             + upload_bytes / CPU_BYTES_PER_S
         )
         / seconds,
@@ -162,6 +167,21 @@ def needs_of(
         *_security_warnings(cohorts, lab),
     )
     return _with_warnings(needs, warnings)
+
+
+def _cpu_request_s(cohort: CohortPlan) -> float:
+    return CPU_REQUEST_S if cohort.sdk is None else CPU_SDK_REQUEST_S
+
+
+def _kept_open(cohort: CohortPlan) -> int:
+    """Connections of a cohort that stay open."""
+    sdk = cohort.sdk
+    if (
+        sdk is None
+        or law(cohort.workload.file_size).highest < sdk.multipart_threshold_bytes
+    ):
+        return cohort.count
+    return cohort.count * min(sdk.max_concurrency, sdk.max_pool_connections)
 
 
 def _with_warnings(needs: Needs, warnings: tuple[str, ...]) -> Needs:
@@ -242,7 +262,7 @@ def _share(cohort: CohortPlan, turns: _Turns) -> _Share:
         connections=connections,
         sent_bytes=sent,
         handshakes=connections if is_tls else 0.0,
-        kept_open=count if is_kept else 0,
+        kept_open=_kept_open(cohort) if is_kept else 0,
         burst=count if any(bursts) else min(count, 1),
     )
 

@@ -28,6 +28,7 @@ from fleetsim.scenario.roster import (
     to_ns,
 )
 from fleetsim.scenario.schema import Scenario
+from fleetsim.scenario.sdk_checks import sdk_warnings
 from fleetsim.scenario.shortening import shortened, shortened_profile
 from fleetsim.scenario.target_schema import LabSpec, TargetSpec
 from fleetsim.scenario.threshold import Threshold
@@ -210,7 +211,9 @@ def make_plan(
         lab=scenario.lab,
         target=scenario.target,
         thresholds=scenario.thresholds,
-        needs=replace(needs, warnings=(*needs.warnings, *warnings)),
+        needs=replace(
+            needs, warnings=(*needs.warnings, *warnings, *sdk_warnings(scenario))
+        ),
         timeline=timeline,
         calendar_epoch_unix_s=None if calendar is None else parse_date(calendar.start),
         time_scale=1.0 if calendar is None else float(calendar.time_scale),

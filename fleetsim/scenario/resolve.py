@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from fleetsim.core.sdk_settings import SDK_TABLE, SdkSettings, sdk_profile
 from fleetsim.core.settings import (
     CipherTable,
+    ConnectionUse,
     DeviceProfile,
     Phasing,
     RequestStyle,
@@ -22,6 +24,7 @@ from fleetsim.scenario.cohort_schema import (
 )
 from fleetsim.scenario.model import Part
 from fleetsim.scenario.schema import Scenario
+from fleetsim.scenario.sdk_schema import Client, SdkSpec, sdk_settings
 from fleetsim.scenario.specs import (
     CredentialsSpec,
     EmptyTrust,
@@ -140,11 +143,43 @@ def workload_of(cohort: CohortSpec, profile: DeviceProfile) -> Workload:
         phasing=spec.phase,
         jitter=spec.jitter,
         upload_delay=profile.upload_delay if delay is None else delay,
-        connection=spec.connection,
+        connection=spec.connection or _usual_connection(cohort),
         heartbeat_s=profile.heartbeat_s,
         ota_s=profile.ota_s,
         duplicate_ratio=spec.duplicates,
     )
+
+
+def _usual_connection(cohort: CohortSpec) -> ConnectionUse:
+    """What is left out means what the client does by itself."""
+    is_sdk = cohort.client is Client.SDK
+    return ConnectionUse.KEEP_ALIVE if is_sdk else ConnectionUse.PER_UPLOAD
+
+
+def sdk_of(cohort: CohortSpec) -> SdkSettings | None:
+    """Settings of the SDK; ``None`` = the devices upload as their firmware does."""
+    if cohort.client is not Client.SDK:
+        return None
+    return sdk_settings(cohort.sdk or SdkSpec())
+
+
+def network_side_of(
+    cohort: CohortSpec, profile: DeviceProfile
+) -> tuple[DeviceProfile, CipherTable | None]:
+    """Profile and cipher table as they count for the client of a cohort.
+
+    Args:
+        cohort: The cohort.
+        profile: Its resolved profile.
+
+    Returns:
+        Those of the SDK with ``client: sdk``; no table = the profile has none of that
+        name.
+    """
+    table = cipher_table_of(cohort, profile)
+    if cohort.client is not Client.SDK or table is None:
+        return profile, table
+    return sdk_profile(profile), SDK_TABLE
 
 
 def start_over_s(scenario: Scenario, cohort: CohortSpec) -> float:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fleetsim.core.draws import Draws, derive_seed
+from fleetsim.core.sdk_settings import SdkSettings
 from fleetsim.core.settings import (
     CipherTable,
     DeviceProfile,
@@ -47,6 +48,8 @@ class CohortPlan:
         client_pki: PKI folder that issues the device certificates; empty = the lab's.
         workload: What is logged and how it is uploaded.
         start_over_s: The devices are powered on within this time; 0 = all at once.
+        sdk: Settings of the SDK they upload through; ``None`` = they upload as their
+            firmware does.
     """
 
     index: int
@@ -63,6 +66,7 @@ class CohortPlan:
     client_pki: str
     workload: Workload
     start_over_s: float
+    sdk: SdkSettings | None = None
 
 
 @dataclass(slots=True)
@@ -103,7 +107,7 @@ def make_cohort(
         InputError: The scenario was never checked and does not fit together.
     """
     profile = resolve.profile_of(scenario, spec, loaded)
-    table = resolve.cipher_table_of(spec, profile)
+    profile, table = resolve.network_side_of(spec, profile)
     trust = resolve.trust_of(scenario, spec)
     front = resolve.front_of(scenario, spec)
     if table is None or trust is None or (scenario.lab is not None and front is None):
@@ -128,6 +132,7 @@ def make_cohort(
         client_pki=(certificates.pki or "") if is_high else "",
         workload=resolve.workload_of(spec, profile),
         start_over_s=resolve.start_over_s(scenario, spec),
+        sdk=resolve.sdk_of(spec),
     )
 
 

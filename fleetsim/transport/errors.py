@@ -14,7 +14,9 @@ once a request is under way.
 import errno
 import re
 import socket
-from collections.abc import Sequence
+import ssl
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, assert_never
 
 from OpenSSL import SSL
@@ -71,6 +73,11 @@ _NOT_FOUND: Final = frozenset(
     number
     for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")
     if (number := getattr(socket, name, None)) is not None
+)
+_ALERT_REASON = re.compile(r"\A(?:SSLV3|TLSV1|TLSV13)_(?:ALERT_)?")
+_ALERT_NAMES: Final = frozenset(tls_names.ALERTS.values())
+_OPENSSL_SPELLING: Final[Mapping[str, str]] = MappingProxyType(
+    {"user_cancelled": "user_canceled", "no_certificate_reserved": "no_certificate"}
 )
 _ERRNO_IN_TEXT = re.compile(r"\[Errno (\d+)\]")
 
@@ -171,6 +178,37 @@ def from_ssl_error(exc: SSL.Error, connection: SSL.Connection) -> Failure:
         OpensslError(ERR_LIB_SSL, reasons.get(text, 0), text) for *_, text in entries
     )
     return from_openssl_errors(errors, verify_result(connection))
+
+
+def from_stdlib_ssl_error(exc: ssl.SSLError, phase: Phase) -> Failure:
+    """Translate an error of the standard library's ``ssl``.
+
+    Args:
+        exc: What was raised. Its ``reason`` is the name of an ``SSL_R_`` constant
+            (``TLSV1_ALERT_UNKNOWN_CA``), which is all the library tells.
+        phase: Phase that was under way.
+    """
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        return verify(
+            tls_names.verify_name_of(exc.verify_code or 1), exc.verify_message or ""
+        )
+    reason = exc.reason or ""
+    detail = _detail(exc)
+    name = _ALERT_REASON.sub("", reason).lower()
+    name = _OPENSSL_SPELLING.get(name, name)
+    if name != reason.lower() and name in _ALERT_NAMES:
+        return alert(name, detail)
+    if isinstance(exc, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return _reset(phase, detail)
+    match reason:
+        case "UNEXPECTED_EOF_WHILE_READING":
+            return _reset(phase, detail)
+        case "NO_CIPHERS_AVAILABLE" | "NO_SHARED_CIPHER" | "NO_CIPHER_MATCH":
+            return Failure(Kind.TLS_NO_SHARED_CIPHER, Phase.TLS, detail)
+        case "EE_KEY_TOO_SMALL" | "CA_MD_TOO_WEAK" | "KEY_VALUES_MISMATCH":
+            return Failure(Kind.TLS_OWN_CERTIFICATE, Phase.TLS, detail)
+        case _:
+            return Failure(Kind.TLS_PROTOCOL, Phase.TLS, detail)
 
 
 def from_openssl_errors(errors: Sequence[OpensslError], verify_code: int) -> Failure:
