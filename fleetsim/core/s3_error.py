@@ -32,6 +32,7 @@ _ELEMENTS = {
     )
     for name in ("Code", "Message")
 }
+_TITLE = re.compile(rb"<title>([^<]{1,200})</title>", re.IGNORECASE)
 _CODE = re.compile(r"[A-Za-z0-9.]{1,64}")
 _ENTITY = re.compile(r"&(?:(amp|lt|gt|quot|apos)|#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6}));")
 _NAMED: Final = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
@@ -46,7 +47,8 @@ def failure_of(response: Response) -> Failure | None:
     Returns:
         ``None`` for 2xx and 304; ``s3.<Code>`` with the ``Message`` when the body is an
         S3 error document; ``http.status`` with the status otherwise (HEAD has no
-        body). Details are one line of at most 200 characters.
+        body), and with the title of the page that came instead. Details are one line
+        of at most 200 characters.
     """
     status = response.status
     if 200 <= status < 300 or status == 304:
@@ -98,6 +100,12 @@ def _describe(response: Response) -> str:
     if location:
         # Without its query, which may carry a signature.
         phrase += f", to {location.partition('?')[0]}"
+    title = _TITLE.search(response.body[:_MAX_DOCUMENT_BYTES])
+    if title is not None:
+        # A page for people: the words of whoever stands before the S3 server.
+        server = response.headers.get("server", "").partition("/")[0]
+        words = title[1].decode("utf-8", "replace")
+        phrase += f"; {server or 'it'} says: {words}"
     return _one_line(phrase)
 
 

@@ -3,7 +3,7 @@
 from rich import box
 from rich.table import Table
 
-_TEXTS = frozenset({"threshold", "measured", "groups", "outcome"})
+_TEXTS = frozenset({"threshold", "measured", "groups", "outcome", "phase", "with"})
 
 
 def plain_table(*columns: str) -> Table:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fleetsim.report.plain import number, plain_table, shown_time
+from fleetsim.report.refusals import By
 from fleetsim.report.terminal_rehearsal import print_rehearsal
 
 _VERDICTS: Final = {
@@ -28,6 +29,14 @@ _QUANTILES: Final = (
     ("p99.9", "p999_ms"),
     ("max", "max_ms"),
 )
+_WHO: Final = {
+    By.SERVER_TLS.value: "TLS server",
+    By.FRONT.value: "HTTP front",
+    By.S3.value: "S3 endpoint",
+    By.DEVICE.value: "the device",
+    By.NETWORK.value: "nobody: lost",
+}
+_IN_THEIR_WORDS: Final = frozenset({By.FRONT.value, By.S3.value, By.NETWORK.value})
 _LATENCY_NOTE: Final = "total: from start (service time); response: from plan"
 
 
@@ -58,6 +67,7 @@ def print_summary(summary: Mapping[str, Any], console: Console) -> None:
         ("Latency", _latency(summary)),
         ("Operations", _operations(summary)),
         ("Failures", _counts(summary["failures"], "kind", "attempts")),
+        ("Who refused", _refusals(summary)),
         (
             "Cipher groups of last success",
             _counts(summary["cipher_groups"], "group", "devices"),
@@ -173,6 +183,24 @@ def _operations(summary: Mapping[str, Any]) -> Table:
             f"{figures['failed']:,}",
             "" if amplification is None else f"{amplification:.2f}",
             shown_time(figures["service"]["p99_ms"]),
+        )
+    return table
+
+
+def _refusals(summary: Mapping[str, Any]) -> Table:
+    table = plain_table("refused by", "phase", "with", "attempts", "devices")
+    for refusal in summary.get("refusals", ()):
+        if refusal["by"] == By.RUN.value:
+            continue
+        told = refusal["answer"] or refusal["kind"]
+        if refusal["by"] in _IN_THEIR_WORDS and refusal["example"]:
+            told += f" ({refusal['example']})"
+        table.add_row(
+            _WHO[refusal["by"]],
+            refusal["phase"],
+            told,
+            f"{refusal['attempts']:,}",
+            f"{refusal['devices']:,}",
         )
     return table
 

@@ -153,6 +153,25 @@ def test_status_alone(status: int, headers: dict[str, str], detail: str) -> None
     assert found == Failure(Kind.HTTP_STATUS, Phase.WAIT, detail)
 
 
+@pytest.mark.parametrize(
+    ("body", "headers", "detail"),
+    [
+        (
+            "<html><head><title>400 The SSL certificate error</title></head></html>",
+            {"server": "nginx/1.22.1"},
+            "400 Bad Request; nginx says: 400 The SSL certificate error",
+        ),
+        ("<TITLE>No\x1b\nway</TITLE>", {}, "400 Bad Request; it says: No way"),
+        ("<title></title>", {"server": "x"}, "400 Bad Request"),
+    ],
+    ids=["nginx", "unfit", "empty"],
+)
+def test_page_for_people(body: str, headers: dict[str, str], detail: str) -> None:
+    """A page instead of an S3 document: its title and who wrote it are the detail."""
+    found = judge(body, 400, headers)
+    assert found == Failure(Kind.HTTP_STATUS, Phase.WAIT, detail)
+
+
 def test_redirect_with_document() -> None:
     """A redirect of S3 is named by its document."""
     body = "<Error><Code>PermanentRedirect</Code><Message>m</Message></Error>"
