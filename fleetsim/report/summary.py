@@ -58,14 +58,22 @@ def build_summary(run_folder: Path) -> dict[str, Any]:
     Raises:
         InputError: If this is no run folder or a file in it is damaged.
     """
-    run = load_run(run_folder)
+    return summarise(load_run(run_folder))
+
+
+def summarise(run: Run) -> dict[str, Any]:
+    """Make the summary of a run that was read already.
+
+    Raises:
+        InputError: If a threshold of its manifest is none.
+    """
     thresholds = _thresholds(run)
     verdicts = [evaluate(threshold, run) for threshold in thresholds]
     kinds = run.records.attempts_at().kinds
     verdict = _verdict(run, verdicts)
     return {
         "schema": SCHEMA_VERSION,
-        "run": run.manifest.get("run", run_folder.name),
+        "run": run.manifest.get("run", run.path.name),
         "scenario": run.manifest.get("scenario_name", ""),
         "seed": run.manifest.get("seed"),
         "verdict": verdict,
