@@ -282,7 +282,7 @@ def _add_times(
     if not table.num_rows:
         return
     keys = ["cohort", "operation"]
-    table = table.append_column("bucket", _buckets(table["ns"]))
+    table = table.append_column("bucket", buckets_of(table["ns"]))
     counts: dict[tuple[str, str], dict[int, int]] = {}
     grouped = table.group_by([*keys, "bucket"]).aggregate([("ns", "count")])
     for cohort, operation, bucket, count in _rows(
@@ -306,8 +306,9 @@ def _add_times(
         )
 
 
-def _buckets(values_ns: Any) -> Any:
-    # core.histogram.bucket_index for a whole column. A float holds every integer up to
+def buckets_of(values_ns: Any) -> Any:
+    """Give :func:`fleetsim.core.histogram.bucket_index` for a whole column."""
+    # A float holds every integer up to
     # 2**53 and the base-2 logarithm of 2**k - 1 is told apart from k up to k = 45.
     values = pc.min_element_wise(values_ns, HIGHEST_NS)
     exponents = pc.floor(pc.log2(pc.cast(pc.max_element_wise(values, 1), pa.float64())))

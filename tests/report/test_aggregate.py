@@ -11,7 +11,7 @@ from fleetsim.core.failure import Kind
 from fleetsim.core.histogram import HIGHEST_NS, Histogram, bucket_index
 from fleetsim.recording.record import Record
 from fleetsim.recording.recorder import Recorder
-from fleetsim.report.aggregate import HANDSHAKE, _buckets, aggregate
+from fleetsim.report.aggregate import HANDSHAKE, aggregate, buckets_of
 from tests.recording.records import MS, SUITE, S, record
 
 _WARM_UP_NS = 3 * S
@@ -66,7 +66,7 @@ def test_buckets_of_a_column_are_those_of_its_values(values: list[int]) -> None:
     """The vectorised formula and the scalar one are the same function."""
     edges = [edge for k in range(1, 43) for edge in (2**k - 1, 2**k, 2**k + 1)]
     column = pa.chunked_array([pa.array(values + edges, pa.int64())])
-    assert _buckets(column).to_pylist() == [bucket_index(v) for v in values + edges]
+    assert buckets_of(column).to_pylist() == [bucket_index(v) for v in values + edges]
 
 
 @pytest.mark.slow
