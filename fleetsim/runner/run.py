@@ -36,7 +36,7 @@ from fleetsim.recording.outcomes import write_audit, write_devices, write_genera
 from fleetsim.recording.recorder import Recorder, Snapshot
 from fleetsim.recording.run_folder import RunFolder, RunOutcome, RunStart
 from fleetsim.recording.states import StateRecorder
-from fleetsim.report.summary import write_summary
+from fleetsim.report.finish import finish_run
 from fleetsim.runner.bindings import RefusedBundle, bind
 from fleetsim.runner.control_identity import control_identity
 from fleetsim.runner.device_pki import DevicePki, load_device_pkis
@@ -247,7 +247,7 @@ async def _run_on(parts: _Parts) -> tuple[Path, dict[str, Any]]:
     except FleetsimError as error:
         folder.end(RunOutcome.ERROR, datetime.now(UTC), detail=str(error))
         raise
-    return folder.path, write_summary(folder.path)
+    return folder.path, finish_run(folder.path)
 
 
 async def _drive(
