@@ -18,6 +18,7 @@
 ``pushed.jsonl``       objects the control plane put for devices, when it put any
 ``clean.json``         what was deleted again, when that was asked for
 ``summary.json``       made by ``fleetsim report`` from all of the above
+``report.html``        the same for people, one page that opens offline
 ``shards/``            streams of a run in several processes while it goes on
 =====================  =======================================================
 
