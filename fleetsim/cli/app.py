@@ -55,6 +55,17 @@ class Program(LazyCommands):
             summary="Summarise a run again: finished, interrupted or killed.",
             panel=LOOK,
         ),
+        "clean": LazyCommand(
+            target="fleetsim.cli.clean:clean_command",
+            summary="Delete from the bucket what a run stored, and nothing else.",
+            panel=LOOK,
+        ),
+        "push": LazyCommand(
+            target="fleetsim.cli.push:push_command",
+            summary="Put a trust bundle, configuration or firmware where devices fetch "
+            "it.",
+            panel=PREPARE,
+        ),
         "list": LazyCommand(
             target="fleetsim.cli.list:list_command",
             summary="List the scenarios that come with the program.",

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from fleetsim.cli.clean_text import clean_lines
 from fleetsim.core.device_settings import NS_PER_S
+from fleetsim.core.outcomes import CleanOutcome
 from fleetsim.core.progress import Progress
 from fleetsim.engine.fleet import Ending
 from fleetsim.recording.recorder import Snapshot
@@ -74,6 +76,11 @@ class Progressing(Watcher):
         if self._is_terminal:
             self._stream.write("\r\x1b[2K")
         self._say(f"{ending.value}; checking the bucket against the records")
+
+    def cleaned(self, outcome: CleanOutcome) -> None:
+        """Say what was deleted again."""
+        for line in clean_lines(outcome):
+            self._say(line)
 
     def _say(self, line: str) -> None:
         self._stream.write(line + "\n")

@@ -42,6 +42,15 @@ def run_command(
             envvar="FLEETSIM_CREATE_BUCKET",
         ),
     ] = False,
+    clean: Annotated[
+        bool,
+        typer.Option(
+            "--clean",
+            help="At the end, delete from the bucket what this run stored, and nothing "
+            "else. Later: fleetsim clean.",
+            envvar="FLEETSIM_CLEAN",
+        ),
+    ] = False,
     check_truth: Annotated[
         bool,
         typer.Option(
@@ -117,6 +126,7 @@ def run_command(
         source_addresses=tuple(source_address or ()),
         pin=pin,
         front_program=front,
+        clean=clean,
     )
     watcher = Watcher() if quiet else Progressing(plan, sys.stderr)
     folder, summary = uvloop.run(run_plan(plan, options, watcher))

@@ -1,4 +1,4 @@
-"""Outcomes on disk: ``devices.parquet``, ``generator.json`` and ``audit.json``.
+"""Outcomes on disk: ``devices.parquet``, ``generator.json``, ``audit.json``, ``clean.json``.
 
 The values themselves are defined in :mod:`fleetsim.core.outcomes` (rooms that may not
 import this one make them) and are offered here under the same names.
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from fleetsim.core.outcomes import (
     AuditOutcome,
+    CleanOutcome,
     DeviceOutcome,
     GeneratorHealth,
     ProcessHealth,
@@ -21,23 +22,26 @@ from fleetsim.core.outcomes import (
 )
 from fleetsim.exceptions import InputError, Problem, RecordingError
 from fleetsim.recording.json_file import read_json, write_json
-from fleetsim.recording.names import AUDIT, DEVICES, GENERATOR
+from fleetsim.recording.names import AUDIT, CLEAN, DEVICES, GENERATOR
 
 __all__ = [
     "AuditOutcome",
+    "CleanOutcome",
     "DeviceOutcome",
     "GeneratorHealth",
     "ProcessHealth",
     "Upload",
     "read_audit",
+    "read_clean",
     "read_devices",
     "read_generator",
     "write_audit",
+    "write_clean",
     "write_devices",
     "write_generator",
 ]
 
-_OutcomeT = TypeVar("_OutcomeT", GeneratorHealth, AuditOutcome)
+_OutcomeT = TypeVar("_OutcomeT", GeneratorHealth, AuditOutcome, CleanOutcome)
 
 _DEVICE_SCHEMA: Final = pa.schema(
     [
@@ -135,6 +139,24 @@ def read_audit(folder: Path) -> AuditOutcome | None:
         InputError: If the file is damaged.
     """
     return _read(folder / AUDIT, AuditOutcome)
+
+
+def write_clean(folder: Path, cleaned: CleanOutcome) -> None:
+    """Write what was deleted of what the run stored.
+
+    Raises:
+        RecordingError: If the file cannot be written.
+    """
+    write_json(folder / CLEAN, asdict(cleaned))
+
+
+def read_clean(folder: Path) -> CleanOutcome | None:
+    """Read it back; ``None`` when nothing was ever deleted.
+
+    Raises:
+        InputError: If the file is damaged.
+    """
+    return _read(folder / CLEAN, CleanOutcome)
 
 
 def _read(path: Path, kind: type[_OutcomeT]) -> _OutcomeT | None:

@@ -29,7 +29,7 @@ secret comes here: a resolved scenario names credentials, it does not hold them.
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum, unique
 from pathlib import Path
@@ -69,6 +69,8 @@ class RunStart:
         thresholds: Threshold expressions as written.
         devices: Number of devices planned.
         shards: Shards that write into this folder; one by default.
+        target: A real target as it was resolved, so that its bucket is found again;
+            empty for a lab.
     """
 
     scenario_name: str
@@ -80,6 +82,7 @@ class RunStart:
     thresholds: tuple[str, ...] = ()
     devices: int = 0
     shards: tuple[str, ...] = ("0/1",)
+    target: Mapping[str, Any] = field(default_factory=dict)
 
 
 class RunFolder:
@@ -157,6 +160,7 @@ class RunFolder:
             "duration_ns": start.duration_ns,
             "thresholds": list(start.thresholds),
             "shards": list(start.shards),
+            "target": dict(start.target),
             "versions": versions(),
             "host": host_facts(),
             "scenario": dict(start.scenario),

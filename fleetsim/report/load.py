@@ -10,11 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fleetsim.core.outcomes import AuditOutcome, GeneratorHealth
+from fleetsim.core.outcomes import AuditOutcome, CleanOutcome, GeneratorHealth
 from fleetsim.exceptions import InputError, Problem
 from fleetsim.recording.json_file import read_json
 from fleetsim.recording.names import FIGURES, MANIFEST
-from fleetsim.recording.outcomes import read_audit, read_devices, read_generator
+from fleetsim.recording.outcomes import (
+    read_audit,
+    read_clean,
+    read_devices,
+    read_generator,
+)
 from fleetsim.recording.run_folder import RunOutcome, read_manifest
 from fleetsim.report.aggregate import Aggregate, aggregate
 from fleetsim.report.verdicts import Rehearsal, load_rehearsal
@@ -59,6 +64,7 @@ class Run:
         devices_by_cohort: The same by cohort.
         generator: Health of the load generator; ``None`` when the run was killed.
         audit: Truth check; ``None`` when there was none.
+        cleaned: What was deleted of what the run stored; ``None`` = nothing ever.
         rehearsal: Contact over time and the timeline.
         figures: Live figures at the end by name, for the fleet (``None``) and for each
             cohort; empty when the run kept none.
@@ -75,6 +81,7 @@ class Run:
     devices_by_cohort: Mapping[str, DeviceTotals]
     generator: GeneratorHealth | None
     audit: AuditOutcome | None
+    cleaned: CleanOutcome | None
     rehearsal: Rehearsal
     figures: Mapping[str | None, Mapping[str, float]]
 
@@ -135,6 +142,7 @@ def load_run(folder: Path) -> Run:
         devices_by_cohort=by_cohort,
         generator=read_generator(folder),
         audit=read_audit(folder),
+        cleaned=read_clean(folder),
         rehearsal=load_rehearsal(
             folder,
             scenario=scenario if isinstance(scenario, dict) else {},

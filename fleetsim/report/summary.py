@@ -25,6 +25,7 @@ plan (response time), ``total`` from the start of the attempt (service time).
 """
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,6 +40,7 @@ from fleetsim.recording.run_folder import RunOutcome
 from fleetsim.report.aggregate import HANDSHAKE
 from fleetsim.report.journal import CHECKS
 from fleetsim.report.load import DeviceTotals, Run, load_run
+from fleetsim.report.refusals import read_refusals, refusal_data
 from fleetsim.report.suite_names import iana_name
 from fleetsim.report.thresholds import Verdict, evaluate, freshness
 from fleetsim.report.verdicts import rehearsal_data
@@ -88,7 +90,9 @@ def summarise(run: Run) -> dict[str, Any]:
         "profiles": _profiles(run),
         **_figures(run, None),
         "unclassified": kinds[Kind.UNCLASSIFIED],
+        "refusals": refusal_data(read_refusals(run.path)),
         "audit": _audit(run),
+        "clean": None if run.cleaned is None else asdict(run.cleaned),
         "thresholds": [
             _threshold(verdict, is_damage=is_damage)
             for verdict, is_damage in zip(verdicts, run.damage, strict=True)
@@ -111,14 +115,17 @@ def write_summary(run_folder: Path) -> dict[str, Any]:
 
 
 def exit_code(summary: dict[str, Any]) -> int:
-    """Exit code of a run with this summary: 0, 99 or 130.
+    """Exit code of a run with this summary: 0, 3, 99 or 130.
 
-    Where the scenario expects to fail, 0 and 99 change places.
+    Where the scenario expects to fail, 0 and 99 change places. A run that did all it
+    should but left behind what it was to delete ends in 3.
     """
     code = _EXIT_CODES[summary["verdict"]]
     if code in {0, 99} and summary.get("expect") == "fail":
-        return 0 if summary["as_expected"] else 99
-    return code
+        code = 0 if summary["as_expected"] else 99
+    cleaned = summary.get("clean")
+    is_left = cleaned and (cleaned["failed"] or cleaned["refused_count"])
+    return 3 if code == 0 and is_left else code
 
 
 def _thresholds(run: Run) -> list[Threshold]:

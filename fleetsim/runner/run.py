@@ -22,10 +22,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fleetsim.core.outcomes import AuditOutcome
+from fleetsim.core.outcomes import AuditOutcome, CleanOutcome
 from fleetsim.core.payload import PayloadBlock
 from fleetsim.core.progress import Progress
 from fleetsim.engine.fleet import CohortBinding, Ending, Timing
@@ -36,8 +37,10 @@ from fleetsim.recording.outcomes import write_audit, write_devices, write_genera
 from fleetsim.recording.recorder import Recorder, Snapshot
 from fleetsim.recording.run_folder import RunFolder, RunOutcome, RunStart
 from fleetsim.recording.states import StateRecorder
+from fleetsim.recording.stored_keys import note_push
 from fleetsim.report.finish import finish_run
 from fleetsim.runner.bindings import RefusedBundle, bind
+from fleetsim.runner.cleaning import clean_now, target_facts
 from fleetsim.runner.control_identity import control_identity
 from fleetsim.runner.device_pki import DevicePki, load_device_pkis
 from fleetsim.runner.rehearsal import Prepared, Rehearsal, first_error, prepare
@@ -64,6 +67,7 @@ class RunOptions:
         source_addresses: Local addresses to dial from; empty = any.
         pin: Generator on the first allowed core, lab on the last.
         front_program: What ends TLS at the fronts of the lab.
+        clean: At the end, delete from the bucket what the run stored.
     """
 
     results: Path
@@ -74,6 +78,7 @@ class RunOptions:
     source_addresses: tuple[str, ...] = ()
     pin: bool = False
     front_program: FrontProgram = FrontProgram.BUILTIN
+    clean: bool = False
 
 
 class Watcher:
@@ -103,6 +108,9 @@ class Watcher:
 
     def ended(self, ending: Ending) -> None:
         """The fleet has ended; the truth check follows."""
+
+    def cleaned(self, outcome: CleanOutcome) -> None:
+        """What the run stored was deleted, as far as it could be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +223,7 @@ async def _run_on(parts: _Parts) -> tuple[Path, dict[str, Any]]:
             duration_ns=plan.duration_ns,
             thresholds=tuple(each.expression for each in plan.thresholds),
             devices=len(plan.devices),
+            target=target_facts(plan, target, options.base_folder),
         ),
         started,
     )
@@ -231,6 +240,7 @@ async def _run_on(parts: _Parts) -> tuple[Path, dict[str, Any]]:
                     for refusal in each.refusals
                 ],
             )
+        target.control.on_put = partial(note_push, folder.path)
         watcher.started(folder.path, _place(target))
         ending = await _drive(parts, bindings, folder)
         watcher.ended(ending)
@@ -238,6 +248,8 @@ async def _run_on(parts: _Parts) -> tuple[Path, dict[str, Any]]:
         if options.check_truth:
             outcome = await _check_truth(plan, target, folder.path, started)
         write_audit(folder.path, outcome)
+        if options.clean:
+            watcher.cleaned(await clean_now(plan, target.control, folder.path, started))
         folder.end(
             RunOutcome.COMPLETED
             if ending is Ending.COMPLETED
@@ -339,7 +351,7 @@ async def _check_truth(
     try:
         return await audit(
             target.control,
-            Ledger(folder),
+            await asyncio.to_thread(Ledger, folder),
             PayloadBlock(seed=plan.seed),
             started=started,
         )

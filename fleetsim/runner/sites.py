@@ -116,12 +116,8 @@ async def open_target(
         finally:
             await lab.stop()
     elif plan.target is not None:
-        sites = _real_sites(plan.target, plan.cohorts)
-        ca_file = (
-            base_folder / plan.target.ca_file
-            if plan.target.ca_file is not None
-            else None
-        )
+        sites = real_sites(plan.target, plan.cohorts)
+        ca_file = ca_file_of(plan.target, base_folder)
         first = sites[0]
         async with Control(
             first.endpoint, first.credentials, ca_file, client=client
@@ -168,8 +164,21 @@ def front_endpoint(
     )
 
 
-def _real_sites(spec: TargetSpec, cohorts: Sequence[CohortPlan]) -> list[Site]:
-    """Look up endpoint and credentials of every cohort; every problem at once."""
+def ca_file_of(spec: TargetSpec, base_folder: Path) -> Path | None:
+    """PEM file the control plane trusts; ``None`` = ``AWS_CA_BUNDLE``, the system's."""
+    return None if spec.ca_file is None else base_folder / spec.ca_file
+
+
+def real_sites(spec: TargetSpec, cohorts: Sequence[CohortPlan]) -> list[Site]:
+    """Look up endpoint and credentials of every cohort.
+
+    Args:
+        spec: The target.
+        cohorts: The cohorts, by index.
+
+    Raises:
+        InputError: Every problem at once.
+    """
     problems: list[Problem] = []
     sites: list[Site] = []
     for cohort in cohorts:

@@ -102,6 +102,7 @@ class Control:
         clock: Wall clock, aware.
 
     Attributes:
+        endpoint: Where the bucket is.
         clock_skew_s: Target's clock minus ours in seconds, known after
             :meth:`check_bucket`; 0.0 before.
         on_put: Told about every object that :meth:`put` stored.
@@ -118,7 +119,7 @@ class Control:
     ) -> None:
         self.clock_skew_s = 0.0
         self.on_put: Callable[[StoredKey], None] = _ignore
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self._credentials = credentials
         self._ca_file = ca_file
         self._client_files = client
@@ -128,13 +129,13 @@ class Control:
         self._other_region = ""
 
     async def __aenter__(self) -> Self:
-        if self._endpoint.is_tls and self._ca_file is not None:
+        if self.endpoint.is_tls and self._ca_file is not None:
             _check_ca_file(self._ca_file)
         self._client = await self._open(self._stack, attempts=_ATTEMPTS)
         return self
 
     async def _open(self, stack: AsyncExitStack, *, attempts: int) -> Any:
-        endpoint, credentials = self._endpoint, self._credentials
+        endpoint, credentials = self.endpoint, self._credentials
         is_path = endpoint.style is RequestStyle.PATH
         files = self._client_files if endpoint.is_tls else None
         config = AioConfig(
@@ -188,22 +189,22 @@ class Control:
             client = await self._open(stack, attempts=1)
             try:
                 answer = await client.list_objects_v2(
-                    Bucket=self._endpoint.bucket, MaxKeys=1
+                    Bucket=self.endpoint.bucket, MaxKeys=1
                 )
             except botocore.exceptions.ClientError as exc:
                 if not (create and is_missing_bucket(exc)):
-                    raise explain(exc, self._endpoint) from exc
+                    raise explain(exc, self.endpoint) from exc
                 answer = await self._create_bucket()
             except _TROUBLE as exc:
-                raise explain(exc, self._endpoint) from exc
+                raise explain(exc, self.endpoint) from exc
         headers = answer["ResponseMetadata"]["HTTPHeaders"]
         self._note_clock(headers.get("date", ""))
         region = self._other_region or headers.get("x-amz-bucket-region", "")
-        if region not in {"", self._endpoint.region}:
+        if region not in {"", self.endpoint.region}:
             raise TargetError(
-                place(self._endpoint),
+                place(self.endpoint),
                 f"keeps this bucket in another region: it expects {region!r}, not "
-                f"{self._endpoint.region!r}; set the region of the target",
+                f"{self.endpoint.region!r}; set the region of the target",
             )
 
     async def put(self, key: str, body: bytes) -> None:
@@ -214,10 +215,10 @@ class Control:
         """
         try:
             answer = await self._client.put_object(
-                Bucket=self._endpoint.bucket, Key=key, Body=body
+                Bucket=self.endpoint.bucket, Key=key, Body=body
             )
         except _TROUBLE as exc:
-            raise explain(exc, self._endpoint) from exc
+            raise explain(exc, self.endpoint) from exc
         self.on_put(StoredKey(key=key, etag=answer.get("ETag", "").strip('"')))
 
     async def list(self, prefix: str = "") -> AsyncIterator[StoredObject]:
@@ -227,7 +228,7 @@ class Control:
             TargetError: If the target refuses or cannot be reached.
         """
         pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._endpoint.bucket, Prefix=prefix
+            Bucket=self.endpoint.bucket, Prefix=prefix
         )
         try:
             async for page in pages:
@@ -239,7 +240,7 @@ class Control:
                         modified=entry["LastModified"],
                     )
         except _TROUBLE as exc:
-            raise explain(exc, self._endpoint) from exc
+            raise explain(exc, self.endpoint) from exc
 
     async def has_opaque_etag(self, key: str) -> bool:
         """Tell whether an object's ETag is no MD5 because it is encrypted.
@@ -251,10 +252,10 @@ class Control:
         """
         try:
             answer = await self._client.head_object(
-                Bucket=self._endpoint.bucket, Key=key
+                Bucket=self.endpoint.bucket, Key=key
             )
         except _TROUBLE as exc:
-            raise explain(exc, self._endpoint) from exc
+            raise explain(exc, self.endpoint) from exc
         encryption = answer.get("ServerSideEncryption", "")
         return encryption.startswith("aws:kms") or "SSECustomerAlgorithm" in answer
 
@@ -283,7 +284,7 @@ class Control:
         answer = await self.delete(tuple(keys))
         if answer.refused:
             raise TargetError(
-                place(self._endpoint),
+                place(self.endpoint),
                 f"did not delete {len(answer.refused)} objects, first "
                 f"{answer.refused[0]}",
             )
@@ -304,7 +305,7 @@ class Control:
         try:
             for at in range(0, len(together), DELETE_AT_ONCE):
                 answer = await self._client.delete_objects(
-                    Bucket=self._endpoint.bucket,
+                    Bucket=self.endpoint.bucket,
                     Delete={
                         "Objects": [
                             {"Key": key} for key in together[at : at + DELETE_AT_ONCE]
@@ -315,11 +316,11 @@ class Control:
             for key in keys:
                 if not can_be_in_xml(key):
                     answer = await self._client.delete_object(
-                        Bucket=self._endpoint.bucket, Key=key
+                        Bucket=self.endpoint.bucket, Key=key
                     )
                     found += Deleted(1, versioned=bool(answer.get("DeleteMarker")))
         except _TROUBLE as exc:
-            raise explain(exc, self._endpoint) from exc
+            raise explain(exc, self.endpoint) from exc
         return found
 
     async def open_uploads(self, prefix: str) -> AsyncIterator[OpenUpload]:
@@ -329,7 +330,7 @@ class Control:
             TargetError: If the target refuses or cannot be reached.
         """
         pages = self._client.get_paginator("list_multipart_uploads").paginate(
-            Bucket=self._endpoint.bucket, Prefix=prefix
+            Bucket=self.endpoint.bucket, Prefix=prefix
         )
         try:
             async for page in pages:
@@ -340,7 +341,7 @@ class Control:
                         initiated=entry["Initiated"],
                     )
         except _TROUBLE as exc:
-            raise explain(exc, self._endpoint) from exc
+            raise explain(exc, self.endpoint) from exc
 
     async def abort_upload(self, upload: OpenUpload) -> None:
         """Give up a multipart upload: its parts are deleted.
@@ -350,30 +351,30 @@ class Control:
         """
         try:
             await self._client.abort_multipart_upload(
-                Bucket=self._endpoint.bucket,
+                Bucket=self.endpoint.bucket,
                 Key=upload.key,
                 UploadId=upload.upload_id,
             )
         except _TROUBLE as exc:
-            raise explain(exc, self._endpoint) from exc
+            raise explain(exc, self.endpoint) from exc
 
     async def _create_bucket(self) -> Any:
         # AWS: us-east-1 is the one region that must not be named
         place_it = (
             {}
-            if self._endpoint.region == "us-east-1"
+            if self.endpoint.region == "us-east-1"
             else {
                 "CreateBucketConfiguration": {
-                    "LocationConstraint": self._endpoint.region
+                    "LocationConstraint": self.endpoint.region
                 }
             }
         )
         try:
             return await self._client.create_bucket(
-                Bucket=self._endpoint.bucket, **place_it
+                Bucket=self.endpoint.bucket, **place_it
             )
         except _TROUBLE as exc:
-            raise explain(exc, self._endpoint) from exc
+            raise explain(exc, self.endpoint) from exc
 
     def _note_region(self, response: Any, **_: Any) -> None:
         # botocore follows to another region and says nothing; devices do not follow
