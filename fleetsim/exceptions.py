@@ -5,7 +5,8 @@ The whole tree::
     FleetsimError
     ├── InputError        bad scenario, certificate, option …      exit code 2
     ├── TargetError       the S3 target cannot be used at all      exit code 3
-    └── RecordingError    the run folder cannot be written         exit code 1
+    ├── RecordingError    the run folder cannot be written         exit code 1
+    └── GeneratorError    the processes of the fleet are gone      exit code 1
 """
 
 from collections.abc import Iterable
@@ -82,6 +83,25 @@ class RecordingError(FleetsimError):
     Attributes:
         where: File or folder.
         what: What the operating system said.
+    """
+
+    exit_code = 1
+
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(where, what)
+        self.where = where
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+class GeneratorError(FleetsimError):
+    """The load generator cannot go on: its processes cannot be started, or all died.
+
+    Attributes:
+        where: Which process.
+        what: What became of it.
     """
 
     exit_code = 1

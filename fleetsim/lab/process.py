@@ -119,7 +119,7 @@ class LabProcess:
             sys.executable,
             "-m",
             "fleetsim.lab.child",
-            env=_environment(),
+            env=child_environment(),
             # Ctrl-C must reach the parent alone, which then ends the lab in order.
             start_new_session=True,
         )
@@ -330,7 +330,7 @@ class _Child(asyncio.SubprocessProtocol):
             )
 
 
-def _environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
     """Return this process's environment without anybody's S3 credentials.
 
     The folder of this very package goes first on the path, so that parent and child are
