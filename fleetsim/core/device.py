@@ -94,7 +94,7 @@ from fleetsim.core.file_schedule import NEVER_NS, FileSchedule
 from fleetsim.core.object_key import device_file_key, log_key, schema_key
 from fleetsim.core.over_the_air import OverTheAir
 from fleetsim.core.payload import content_key
-from fleetsim.core.requests import Metadata, put_document, put_file
+from fleetsim.core.requests import put_document, put_file
 from fleetsim.core.s3_error import failure_of
 from fleetsim.core.sd_card import LogFile, SdCard
 from fleetsim.core.settings import ClockSync, ConnectionUse
@@ -377,9 +377,10 @@ class Device:
         return self._outstanding
 
     def _close_files(self, now_ns: int) -> None:
-        self._schedule.close_due(
-            self.card, self.settings.workload, now_ns, self.settings.load_end_ns
-        )
+        if self._schedule.next_ns <= now_ns:
+            self._schedule.close_due(
+                self.card, self.settings.workload, now_ns, self.settings.load_end_ns
+            )
 
     # ------------------------------------------------------------ attempts
 
@@ -522,18 +523,13 @@ class Device:
         return self.ota.request(settings, task, keep_open=keep_open)
 
     def _put_file(self, task: Task, *, keep_open: bool) -> Send:
-        profile = self.settings.profile
         closed_ns = self._file.closed_ns if self._file else task.planned_ns
         return put_file(
             self.settings,
             task,
-            Metadata(
-                hw_ver=profile.identity.hw_ver,
-                fw_ver=self.ota.fw_ver,
-                network="fleetsim",
-                closed_unix_s=self.unix_s(closed_ns),
-                put_index=self._put_index,
-            ),
+            fw_ver=self.ota.fw_ver,
+            closed_unix_s=self.unix_s(closed_ns),
+            put_index=self._put_index,
             keep_open=keep_open,
         )
 

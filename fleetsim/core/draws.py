@@ -51,29 +51,13 @@ class Draws:
         return radius * math.cos(2.0 * math.pi * self.uniform())
 
 
-class LateDraws(Draws):
-    """A sequence whose seed is derived when the first number is drawn.
-
-    Most of what a device asks for is constant in most scenarios, and deriving a seed
-    costs more than everything else about it.
-    """
-
-    __slots__ = ("_parts",)
-
-    def __init__(self, *parts: int) -> None:
-        self._parts: tuple[int, ...] | None = parts
-        self._state = 0
-
-    def bits(self) -> int:
-        """Draw 64 uniform bits, as ``Draws(derive_seed(*parts))`` would."""
-        if self._parts is not None:
-            self._state = derive_seed(*self._parts)
-            self._parts = None
-        return super().bits()
-
-
 class Distribution(Protocol):
     """Something numbers can be drawn from: file sizes in bytes, durations in seconds."""
+
+    @property
+    def fixed(self) -> float | None:
+        """The value of every sample, ``None`` when samples differ."""
+        ...
 
     def sample(self, draws: Draws) -> float:
         """Draw one value in the distribution's own unit."""

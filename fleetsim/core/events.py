@@ -17,15 +17,11 @@ class Handshake:
         version: ``TLSv1.2`` or ``TLSv1.3``.
         suite: Cipher suite, OpenSSL name.
         resumed: Whether an earlier session was resumed (no certificate was sent).
-        peer_not_after_unix_s: notAfter of the peer's leaf, 0 when resumed.
-        peer_fingerprint: SHA-256 of the peer's leaf (hex), empty when resumed.
     """
 
     version: str
     suite: str
     resumed: bool = False
-    peer_not_after_unix_s: int = 0
-    peer_fingerprint: str = ""
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ server changes when things happen, never what is asked of it.
 from typing import Final
 
 from fleetsim.core.device_settings import NS_PER_S
-from fleetsim.core.draws import LateDraws
+from fleetsim.core.draws import Distribution, Draws, derive_seed
 from fleetsim.core.sd_card import SdCard
 from fleetsim.core.settings import Workload
 
@@ -61,15 +61,15 @@ class FileSchedule:
         """Put every file that has closed by now on the card."""
         while self.next_ns <= now_ns:
             closed_ns = self.next_ns
-            draws = LateDraws(self._seed, _SIZE, closed_ns)
-            card.close_file(max(0, int(work.file_size.sample(draws))), closed_ns)
+            size_bytes = int(self._drawn(work.file_size, _SIZE, closed_ns))
+            card.close_file(max(0, size_bytes), closed_ns)
             self._index += 1
             self.next_ns = max(closed_ns, self._closing_ns(work, end_ns))
 
     def upload_ns(self, work: Workload, closed_ns: int) -> int:
         """Run time at which a file closed at ``closed_ns`` is due for upload."""
-        draws = LateDraws(self._seed, _DELAY, closed_ns)
-        return closed_ns + max(0, int(work.upload_delay.sample(draws) * NS_PER_S))
+        delay_s = self._drawn(work.upload_delay, _DELAY, closed_ns)
+        return closed_ns + max(0, int(delay_s * NS_PER_S))
 
     def next_upload_ns(self, work: Workload) -> int:
         """When the file that closes next is due; ``NEVER_NS`` = none will close."""
@@ -78,7 +78,15 @@ class FileSchedule:
         return self.upload_ns(work, self.next_ns)
 
     def _closing_ns(self, work: Workload, end_ns: int) -> int:
-        draws = LateDraws(self._seed, _JITTER, self._index)
         boundary_ns = self._phase_ns + int(self._index * work.period_s * NS_PER_S)
-        closing_ns = boundary_ns + int(work.jitter.sample(draws) * NS_PER_S)
+        jitter_s = self._drawn(work.jitter, _JITTER, self._index)
+        closing_ns = boundary_ns + int(jitter_s * NS_PER_S)
         return closing_ns if closing_ns < end_ns else NEVER_NS
+
+    def _drawn(self, law: Distribution, stream: int, number: int) -> float:
+        """Draw the value that a stream of the device holds for a number."""
+        fixed = law.fixed
+        if fixed is not None:
+            # Most laws of most scenarios: spares the seed and its generator.
+            return fixed
+        return law.sample(Draws(derive_seed(self._seed, stream, number)))

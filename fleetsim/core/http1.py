@@ -161,7 +161,17 @@ class ResponseParser:
         if self._buffer:
             self._buffer += data
             return self._advance(self._buffer)
+        if self._state is _State.HEAD:
+            at = self._read_head(data, 0)
+            return self._whole(data, at) or self._advance(data, at)
         return self._advance(data)
+
+    def _whole(self, data: bytes, at: int) -> Response | None:
+        """Take a body that ends where the piece ends: nearly every response."""
+        if self._state is not _State.LENGTH or len(data) - at != self._missing:
+            return None
+        self._state = None
+        return Response(self._status, self._headers, data[at:], self._keep_alive)
 
     def end(self) -> Response | None:
         """Take note that the peer closed; returns a response that this ends."""
@@ -183,9 +193,8 @@ class ResponseParser:
         self._drop()
         return None
 
-    def _advance(self, data: bytes | bytearray) -> Response | None:
+    def _advance(self, data: bytes | bytearray, at: int = 0) -> Response | None:
         """Consume what can be consumed of the pending bytes; keep the rest."""
-        at = 0
         while True:
             before, state = at, self._state
             if state is None:

@@ -5,78 +5,95 @@ Which calls a device makes is documented (CANedge documentation, "S3 management"
 a profile knob (:class:`~fleetsim.core.settings.ChangeDetection`).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from fleetsim.core.commands import Operation, Send, Task
 from fleetsim.core.device_settings import DeviceSettings
 from fleetsim.core.http1 import request_head
-from fleetsim.core.sigv4 import amz_date
+from fleetsim.core.prepared_request import PreparedRequest
+from fleetsim.core.sigv4 import Signer, amz_date
 
 MAX_OTA_BYTES: Final = 1 << 20
 MAX_ERROR_BYTES: Final = 1 << 16
 """Bounds of response bodies: an over-the-air object, and everything else."""
+
+NETWORK: Final = "fleetsim"
+"""What a device says of its network in the metadata of a log file."""
 
 _EXPECTS_OBJECT: Final = frozenset(
     {Operation.OTA_BUNDLE, Operation.OTA_CONFIG, Operation.OTA_FIRMWARE}
 )
 
 
-@dataclass(slots=True, kw_only=True)
-class Metadata:
-    """Facts for the ``x-amz-meta-`` headers of a log file.
-
-    Attributes:
-        hw_ver: Hardware version, ``nn.nn/nn.nn``.
-        fw_ver: Firmware version, ``MM.mm.pp``.
-        network: Network name (SSID) or network kind.
-        closed_unix_s: When the file was closed, device clock.
-        put_index: Number of PUTs of the device so far.
-    """
-
-    hw_ver: str
-    fw_ver: str
-    network: str
-    closed_unix_s: int
-    put_index: int
-
-
 def put_file(
-    settings: DeviceSettings, task: Task, metadata: Metadata, *, keep_open: bool
+    settings: DeviceSettings,
+    task: Task,
+    *,
+    fw_ver: str,
+    closed_unix_s: int,
+    put_index: int,
+    keep_open: bool,
 ) -> Send:
     """PUT of one closed log file.
 
     Args:
         settings: Cohort settings.
         task: Upload task; ``content`` and ``body_bytes`` name the body.
-        metadata: Facts for the metadata headers.
+        fw_ver: Firmware version, ``MM.mm.pp``.
+        closed_unix_s: When the file was closed, device clock.
+        put_index: Number of PUTs of the device so far.
         keep_open: Keep the connection afterwards.
 
     Returns:
         The command. The body is never copied: its pieces are views of one block.
     """
-    payload = settings.payload
-    digest = (
-        payload.sha256_hex(task.content, task.body_bytes)
-        if settings.profile.signed_payload
-        else None
+    payload, profile = settings.payload, settings.profile
+    content, size = task.content, task.body_bytes
+    prepared = _prepared_put(
+        settings.signer,
+        profile.metadata_network_key,
+        profile.identity.hw_ver,
+        fw_ver,
+        keep_open,
     )
-    target, headers = settings.signer.sign(
-        "PUT",
-        task.key,
-        task.device_unix_s,
-        payload_sha256=digest,
-        headers=_metadata_headers(settings, metadata),
+    digest = payload.sha256_hex(content, size) if profile.signed_payload else None
+    values = (
+        (str(put_index), amz_date(closed_unix_s), str(size))
+        if profile.metadata_network_key
+        else (str(size),)
     )
     return Send(
         task=task,
-        head=request_head(
-            "PUT", target, [*headers, *_framing(task.body_bytes, keep_open=keep_open)]
-        ),
-        body=payload.pieces(task.content, task.body_bytes),
+        head=prepared.head(task.key, task.device_unix_s, digest, *values),
+        body=payload.pieces(content, size),
         max_response_bytes=MAX_ERROR_BYTES,
         keep_open=keep_open,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _prepared_put(
+    signer: Signer,
+    network_key: str,
+    hw_ver: str,
+    fw_ver: str,
+    keep_open: bool,
+) -> PreparedRequest:
+    """The log file PUT of all devices that differ in nothing but the file."""
+    metadata = (
+        ("x-amz-meta-fw", fw_ver),
+        ("x-amz-meta-hw", hw_ver),
+        (f"x-amz-meta-{network_key.lower()}", NETWORK),
+        ("x-amz-meta-put-index", None),
+        ("x-amz-meta-timestamp", None),
+    )
+    closing = () if keep_open else (("connection", "close"),)
+    return PreparedRequest(
+        signer,
+        "PUT",
+        metadata if network_key else (),
+        (("content-length", None), *closing),
     )
 
 
@@ -141,18 +158,3 @@ def fetch(
 def _framing(body_bytes: int, *, keep_open: bool) -> list[tuple[str, str]]:
     length = ("content-length", str(body_bytes))
     return [length] if keep_open else [length, ("connection", "close")]
-
-
-def _metadata_headers(
-    settings: DeviceSettings, metadata: Metadata
-) -> Sequence[tuple[str, str]]:
-    network_key = settings.profile.metadata_network_key
-    if not network_key:
-        return ()
-    return (
-        ("x-amz-meta-fw", metadata.fw_ver),
-        ("x-amz-meta-hw", metadata.hw_ver),
-        (f"x-amz-meta-{network_key.lower()}", metadata.network),
-        ("x-amz-meta-put-index", str(metadata.put_index)),
-        ("x-amz-meta-timestamp", amz_date(metadata.closed_unix_s)),
-    )

@@ -318,11 +318,8 @@ class Signer:
         """
         stamp = amz_date(unix_s)
         payload = UNSIGNED_PAYLOAD if payload_sha256 is None else payload_sha256
-        uri = self._uri(key)
-        own = [("x-amz-content-sha256", payload), ("x-amz-date", stamp)]
-        if self._token:
-            own.append(("x-amz-security-token", self._token))
-
+        uri = self.uri(key)
+        own = self.own_headers(payload, stamp)
         signed = [("host", self.host), *own]
         for name, value in headers:
             lower = name.lower()
@@ -330,15 +327,32 @@ class Signer:
                 signed.append((lower, value))
         encoded_query = canonical_query(query) if query else ""
         request = canonical_request(method, uri, encoded_query, signed, payload)
-        scope = credential_scope(stamp[:8], self._region)
-        authorization = (
-            f"{ALGORITHM} Credential={self._access_key}/{scope}, "
-            f"SignedHeaders={signed_headers(signed)}, "
-            f"Signature={self._signature(stamp, scope, request)}"
-        )
         target = f"{uri}?{encoded_query}" if encoded_query else uri
+        authorization = self.authorization(stamp, signed_headers(signed), request)
         own.append(("Authorization", authorization))
         return target, [("Host", self.host), *headers, *own]
+
+    def own_headers(self, payload: str, stamp: str) -> list[tuple[str, str]]:
+        """The ``x-amz-`` headers of a signature; see :meth:`sign`."""
+        own = [("x-amz-content-sha256", payload), ("x-amz-date", stamp)]
+        if self._token:
+            own.append(("x-amz-security-token", self._token))
+        return own
+
+    def authorization(self, stamp: str, names: str, request: str) -> str:
+        """Value of ``Authorization``.
+
+        Args:
+            stamp: Result of :func:`amz_date`.
+            names: Result of :func:`signed_headers`.
+            request: Result of :func:`canonical_request`.
+        """
+        scope = credential_scope(stamp[:8], self._region)
+        return (
+            f"{ALGORITHM} Credential={self._access_key}/{scope}, "
+            f"SignedHeaders={names}, "
+            f"Signature={self._signature(stamp, scope, request)}"
+        )
 
     def presign(
         self,
@@ -384,7 +398,7 @@ class Signer:
         ]
         if self._token:
             items.append(("X-Amz-Security-Token", self._token))
-        uri = self._uri(key)
+        uri = self.uri(key)
         text = canonical_query(items)
         request = canonical_request(method, uri, text, signed, UNSIGNED_PAYLOAD)
         final = self._signature(stamp, scope, request)
@@ -394,7 +408,8 @@ class Signer:
         key = signing_key(self._secret_key, stamp[:8], self._region)
         return signature(key, string_to_sign(stamp, scope, request))
 
-    def _uri(self, key: str) -> str:
+    def uri(self, key: str) -> str:
+        """Path of an object, encoded; of the bucket when the key is empty."""
         if not key:
             return self._root
         return self._path_prefix + uri_encode(key, keep_slash=True)

@@ -25,6 +25,10 @@ class MonotonicClock:
     __slots__ = ("origin_ns",)
 
     def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Let run time 0 be now."""
         self.origin_ns = time.monotonic_ns()
 
     def now_ns(self) -> int:

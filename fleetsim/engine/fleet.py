@@ -28,6 +28,7 @@ from fleetsim.core.sdk_settings import SdkSettings
 from fleetsim.core.trust_bundle import TrustBundle
 from fleetsim.engine.actions import DeviceActions
 from fleetsim.engine.clock import Alarm, Alarms, MonotonicClock
+from fleetsim.engine.collecting import settled
 from fleetsim.engine.contacts import ContactBook, Prove, StateSink
 from fleetsim.engine.driver import Driver
 from fleetsim.engine.health import HealthMonitor, HealthReport
@@ -131,6 +132,8 @@ class Fleet(DeviceActions):
         origin: Callable[[], Awaitable[int]] | None = None,
         surveyed_shards: int | None = None,
     ) -> None:
+        self._clock = MonotonicClock()
+        self.now_ns = self._clock.now_ns
         super().__init__(self.now_ns)
         self._plans = devices
         self._bindings = bindings
@@ -150,7 +153,6 @@ class Fleet(DeviceActions):
         self._limiter = Limiter(in_flight)
         self._health = HealthMonitor()
         self._drivers: list[Driver] = []
-        self._clock = MonotonicClock()
         self._stage = Stage.LOAD
         self._ending = Ending.COMPLETED
         self._running = 0
@@ -215,10 +217,6 @@ class Fleet(DeviceActions):
         return self._book.by_cohort()
 
     # ------------------------------------------------------------ services
-
-    def now_ns(self) -> int:
-        """Run time."""
-        return self._clock.now_ns()
 
     def arm(self, due_ns: int, driver: Driver) -> Alarm:
         """Arm a device's timer."""
@@ -296,12 +294,13 @@ class Fleet(DeviceActions):
                 self._build(loop, group)
                 if self._sdk is not None:
                     await self._sdk.prepare()
-                await self._begin()
-                ticker = group.create_task(self._tick())
-                prober = group.create_task(self._probe_lag())
-                await self._live(group)
-                ticker.cancel()
-                prober.cancel()
+                with settled():
+                    await self._begin()
+                    ticker = group.create_task(self._tick())
+                    prober = group.create_task(self._probe_lag())
+                    await self._live(group)
+                    ticker.cancel()
+                    prober.cancel()
         except ExceptionGroup as errors:
             self._fail(errors.exceptions[0])
         finally:
@@ -379,7 +378,7 @@ class Fleet(DeviceActions):
     async def _begin(self) -> None:
         """Start the clock."""
         if self._origin is None:
-            self._clock = MonotonicClock()
+            self._clock.restart()
         else:
             self._clock.origin_ns = await self._origin()
         self._health = HealthMonitor()
@@ -487,6 +486,8 @@ class Fleet(DeviceActions):
     ) -> None:
         """A callback raised: a bug. End the run and let it surface."""
         error = context.get("exception")
+        if self._sdk is not None and self._sdk.is_echo(error):
+            return
         self._fail(
             error
             if isinstance(error, BaseException)

@@ -85,6 +85,7 @@ class HealthMonitor:
         self.late_starts = 0
         self.starts = 0
         self.limited = 0
+        self._lags_ns = array("q")
         self._cpu = array("d")
         self._cpu_mark_s = time.process_time()
         self._wall_mark_s = time.monotonic()
@@ -93,14 +94,19 @@ class HealthMonitor:
 
     def started(self, lag_ns: int) -> None:
         """An attempt started ``lag_ns`` after it was due."""
-        self.starts += 1
-        if lag_ns >= LATE_START_NS:
-            self.late_starts += 1
-        self.start_lag.record(lag_ns)
+        self._lags_ns.append(lag_ns)
 
     def sample(self, loop_lag_ns: int) -> None:
         """The loop served a timer ``loop_lag_ns`` late."""
         self.loop_lag.record(max(0, loop_lag_ns))
+        self._count_starts()
+
+    def _count_starts(self) -> None:
+        """Count in one go what :meth:`started` took down."""
+        lags_ns, self._lags_ns = self._lags_ns, array("q")
+        self.starts += len(lags_ns)
+        self.late_starts += sum([lag_ns >= LATE_START_NS for lag_ns in lags_ns])
+        self.start_lag.record_many(lags_ns)
 
     def sample_cpu(self) -> None:
         """Take one sample of CPU use; called about once a second."""
@@ -116,6 +122,7 @@ class HealthMonitor:
 
     def verdict(self) -> GeneratorHealth:
         """Judge the run so far."""
+        self._count_starts()
         return self._judge(time.monotonic() - self._first_wall_s)
 
     def report(self, name: str) -> HealthReport:

@@ -20,6 +20,11 @@ class Fixed:
     value: float
 
     @property
+    def fixed(self) -> float | None:
+        """The value of every sample."""
+        return self.value
+
+    @property
     def lowest(self) -> float:
         """Smallest value a sample can have."""
         return self.value
@@ -52,6 +57,11 @@ class Uniform:
 
     low: float
     high: float
+
+    @property
+    def fixed(self) -> float | None:
+        """``None``: samples differ."""
+        return None
 
     @property
     def lowest(self) -> float:
@@ -89,6 +99,11 @@ class Normal:
     sigma: float
     minimum: float = -math.inf
     maximum: float = math.inf
+
+    @property
+    def fixed(self) -> float | None:
+        """``None``: samples differ."""
+        return None
 
     @property
     def lowest(self) -> float:
@@ -140,6 +155,11 @@ class Lognormal:
     sigma: float
     minimum: float = 0.0
     maximum: float = math.inf
+
+    @property
+    def fixed(self) -> float | None:
+        """``None``: samples differ."""
+        return None
 
     @property
     def lowest(self) -> float:
@@ -204,6 +224,11 @@ class Exponential:
     maximum: float = math.inf
 
     @property
+    def fixed(self) -> float | None:
+        """``None``: samples differ."""
+        return None
+
+    @property
     def lowest(self) -> float:
         """Smallest value a sample can have."""
         return max(self.minimum, 0.0)
@@ -247,6 +272,11 @@ class Empirical:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_ends", tuple(accumulate(self.weights)))
+
+    @property
+    def fixed(self) -> float | None:
+        """``None``: samples differ."""
+        return None
 
     @property
     def lowest(self) -> float:

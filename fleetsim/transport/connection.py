@@ -77,6 +77,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_command",
+        "_deadline_ns",
         "_deadlines",
         "_dial_task",
         "_is_paused",
@@ -91,6 +92,7 @@ class Connection(asyncio.Protocol):
         "_since_ns",
         "_step",
         "_timer",
+        "_timer_ns",
         "_transport",
         "measures",
     )
@@ -122,6 +124,8 @@ class Connection(asyncio.Protocol):
         self._phase = Phase.DNS
         self._since_ns = now_ns()
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_ns = 0
+        self._deadline_ns = 0
 
     # ------------------------------------------------------------ dial
 
@@ -179,7 +183,7 @@ class Connection(asyncio.Protocol):
             self._handshake_failed(self._pump.failure)
 
     def _become_open(self, handshake: Handshake | None) -> None:
-        self._cancel_timer()
+        self._deadline_ns = 0
         self._step = Step.IDLE
         self._owner.opened(handshake)
 
@@ -345,7 +349,7 @@ class Connection(asyncio.Protocol):
         is_closing = self._pump is not None and self._pump.is_closed
         is_open = was_sent and keep and response.keep_alive and not is_closing
         if is_open:
-            self._cancel_timer()
+            self._deadline_ns = 0
             self._step = Step.IDLE
         else:
             self._end(abort=not was_sent)
@@ -408,18 +412,37 @@ class Connection(asyncio.Protocol):
         keep_start: bool = False,
     ) -> None:
         self._phase = phase
+        now_ns = now_ns or self._now_ns()
         if not keep_start:
-            self._since_ns = now_ns or self._now_ns()
+            self._since_ns = now_ns
+        due_ns = self._deadline_ns = now_ns + int(deadline_s * 1e9)
+        # A timer that is early enough stays: it looks at the deadline when it fires.
+        # So a connection that is used ten thousand times sets one timer, not as many.
+        if self._timer is None or due_ns < self._timer_ns:
+            self._set_timer(due_ns, deadline_s)
+
+    def _set_timer(self, due_ns: int, delay_s: float) -> None:
         self._cancel_timer()
-        self._timer = self._loop.call_later(deadline_s, self._deadline_passed)
+        self._timer_ns = due_ns
+        self._timer = self._loop.call_later(delay_s, self._look_at_deadline)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _deadline_passed(self) -> None:
+    def _look_at_deadline(self) -> None:
         self._timer = None
+        due_ns = self._deadline_ns
+        if not due_ns:
+            return
+        left_ns = due_ns - self._now_ns()
+        if left_ns > 0:
+            self._set_timer(due_ns, left_ns / 1e9)
+        else:
+            self._deadline_passed()
+
+    def _deadline_passed(self) -> None:
         failure = errors.from_timeout(self._phase)
         match self._step:
             case Step.DIALLING:

@@ -21,7 +21,6 @@ The C functions are called directly: pyOpenSSL raises an exception whenever ther
 nothing to read, several times per handshake and once per response.
 """
 
-from calendar import timegm
 from collections.abc import Iterable
 from typing import Any
 
@@ -207,18 +206,10 @@ class TlsPump:
             message = "handshake_info() before the handshake is complete"
             raise RuntimeError(message)
         connection = self.connection
-        version = connection.get_protocol_version_name()
-        suite = connection.get_cipher_name() or ""
-        if openssl.is_resumed(connection):
-            return Handshake(version=version, suite=suite, resumed=True)
-        leaf = connection.get_peer_certificate()
-        if leaf is None:
-            return Handshake(version=version, suite=suite)
         return Handshake(
-            version=version,
-            suite=suite,
-            peer_not_after_unix_s=_unix_s(leaf.get_notAfter() or b""),
-            peer_fingerprint=leaf.digest("sha256").decode().replace(":", "").lower(),
+            version=connection.get_protocol_version_name(),
+            suite=connection.get_cipher_name() or "",
+            resumed=openssl.is_resumed(connection),
         )
 
     def peer_certificate(self) -> x509.Certificate | None:
@@ -292,21 +283,3 @@ class TlsPump:
                 self.failure = alert("close_notify", "closed during the handshake")
             return
         self.failure = errors.from_error_queue(openssl.verify_result(self.connection))
-
-
-def _unix_s(generalized_time: bytes) -> int:
-    """Seconds since 1970 of an ASN.1 time ``YYYYMMDDhhmmssZ``; 0 if it is not one."""
-    text = generalized_time
-    try:
-        return timegm(
-            (
-                int(text[:4]),
-                int(text[4:6]),
-                int(text[6:8]),
-                int(text[8:10]),
-                int(text[10:12]),
-                int(text[12:14]),
-            )
-        )
-    except ValueError:
-        return 0

@@ -54,6 +54,11 @@ class Always:
 
     value: float
 
+    @property
+    def fixed(self) -> float | None:
+        """The value."""
+        return self.value
+
     def sample(self, draws: Draws) -> float:
         """Give the value."""
         return self.value + 0 * len(repr(draws))

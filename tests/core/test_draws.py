@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetsim.core.draws import Draws, LateDraws, derive_seed, mix
+from fleetsim.core.draws import Draws, derive_seed, mix
 
 BITS_64 = st.integers(0, 2**64 - 1)
 
@@ -72,10 +72,3 @@ def test_moments() -> None:
     assert statistics.pstdev(uniform) == pytest.approx(12**-0.5, abs=0.01)
     assert statistics.fmean(normal) == pytest.approx(0.0, abs=0.036)
     assert statistics.pstdev(normal) == pytest.approx(1.0, abs=0.026)
-
-
-@given(parts=st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=4))
-def test_late_draws_are_the_same_draws(parts: list[int]) -> None:
-    """Deriving the seed late changes no number."""
-    late, early = LateDraws(*parts), Draws(derive_seed(*parts))
-    assert [late.bits() for _ in range(5)] == [early.bits() for _ in range(5)]

@@ -22,6 +22,11 @@ class Between:
     low: float
     high: float
 
+    @property
+    def fixed(self) -> float | None:
+        """Samples differ."""
+        return None
+
     def sample(self, draws: Draws) -> float:
         """Draw one."""
         return self.low + (self.high - self.low) * draws.uniform()

@@ -13,7 +13,6 @@ from fleetsim.core.device_settings import DeviceSettings
 from fleetsim.core.requests import (
     MAX_ERROR_BYTES,
     MAX_OTA_BYTES,
-    Metadata,
     fetch,
     put_document,
     put_file,
@@ -21,13 +20,19 @@ from fleetsim.core.requests import (
 from fleetsim.exceptions import InputError
 from tests.core.conversation import EPOCH_S, make_settings
 
-METADATA = Metadata(
-    hw_ver="00.03/00.00",
-    fw_ver="01.07.05",
-    network="garage",
-    closed_unix_s=EPOCH_S,
-    put_index=3,
-)
+
+def put(
+    settings: DeviceSettings, one: Task | None = None, *, keep_open: bool = True
+) -> Send:
+    """The third PUT of a device."""
+    return put_file(
+        settings,
+        one or task(),
+        fw_ver="01.07.05",
+        closed_unix_s=EPOCH_S,
+        put_index=3,
+        keep_open=keep_open,
+    )
 
 
 def task(operation: Operation = Operation.UPLOAD, body_bytes: int = 0) -> Task:
@@ -58,7 +63,7 @@ def signed(headers: Message) -> set[str]:
 def test_put_of_a_log_file() -> None:
     """PUT, path style, length, unsigned payload, and exactly the announced bytes."""
     settings = make_settings()
-    command = put_file(settings, task(body_bytes=10_000), METADATA, keep_open=False)
+    command = put(settings, task(body_bytes=10_000), keep_open=False)
     line, headers = read(command)
     key = "AABBCCDD/00000001/00000001-6B49D200.MF4"
     assert line == f"PUT /fleet/{key} HTTP/1.1"
@@ -73,7 +78,7 @@ def test_put_of_a_log_file() -> None:
 def test_signed_payload_names_the_hash_of_the_body() -> None:
     """With signed payload the header is the SHA-256 of what is sent."""
     settings = make_settings(signed_payload=True)
-    command = put_file(settings, task(body_bytes=9_999), METADATA, keep_open=True)
+    command = put(settings, task(body_bytes=9_999))
     _, headers = read(command)
     body = b"".join(command.body)
     assert headers["x-amz-content-sha256"] == sha256(body).hexdigest()
@@ -82,10 +87,10 @@ def test_signed_payload_names_the_hash_of_the_body() -> None:
 def test_metadata_of_a_log_file() -> None:
     """The documented x-amz-meta- headers are there, and the signature covers them."""
     settings = make_settings(metadata_network_key="Ssid")
-    _, headers = read(put_file(settings, task(), METADATA, keep_open=True))
+    _, headers = read(put(settings))
     assert headers["x-amz-meta-fw"] == "01.07.05"
     assert headers["x-amz-meta-hw"] == "00.03/00.00"
-    assert headers["x-amz-meta-ssid"] == "garage"
+    assert headers["x-amz-meta-ssid"] == "fleetsim"
     assert headers["x-amz-meta-put-index"] == "3"
     names = {name.lower() for name in headers if name.lower().startswith("x-amz-")}
     assert names <= signed(headers)
@@ -94,7 +99,7 @@ def test_metadata_of_a_log_file() -> None:
 def test_no_metadata_without_a_network_key() -> None:
     """A profile without metadata sends none."""
     settings = make_settings(metadata_network_key="")
-    _, headers = read(put_file(settings, task(), METADATA, keep_open=True))
+    _, headers = read(put(settings))
     assert not [name for name in headers if "meta" in name.lower()]
 
 
@@ -103,7 +108,7 @@ def test_connection_close_only_when_it_ends(*, keep_open: bool) -> None:
     """HTTP/1.1 stays open unless said otherwise (RFC 9112 9.3)."""
     settings = make_settings()
     for command in (
-        put_file(settings, task(), METADATA, keep_open=keep_open),
+        put(settings, keep_open=keep_open),
         put_document(settings, task(), b"{}", content_type="a/b", keep_open=keep_open),
         fetch(settings, task(), method="GET", etag="", keep_open=keep_open),
     ):
@@ -175,7 +180,7 @@ def test_the_same_request_is_the_same_bytes(build: str) -> None:
     def make(settings: DeviceSettings) -> bytes:
         match build:
             case "file":
-                return put_file(settings, task(), METADATA, keep_open=True).head
+                return put(settings).head
             case "document":
                 return put_document(
                     settings, task(), b"{}", content_type="a/b", keep_open=True

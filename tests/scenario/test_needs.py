@@ -191,6 +191,8 @@ def test_foreign_distributions_are_refused() -> None:
     class Foreign:
         """Can be sampled, and that is all."""
 
+        fixed = None
+
         def sample(self, draws: Draws) -> float:
             """Draw."""
             return draws.uniform()

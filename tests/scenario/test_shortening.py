@@ -340,6 +340,8 @@ def test_a_law_of_somebody_else_is_kept() -> None:
     """Nothing is known of it but its samples."""
 
     class Odd:
+        fixed = None
+
         def sample(self, draws: Draws) -> float:
             return draws.uniform()
 

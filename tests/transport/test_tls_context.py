@@ -657,7 +657,6 @@ def test_client_certificates(client: Client, kind: str) -> None:
         talk(one, other)
         assert other.failure is None
         assert other.peer_certificate() == device.certificate
-        assert other.handshake_info().peer_fingerprint
         # On the server's side OpenSSL leaves the leaf out of this list.
         sent = other.connection.get_peer_cert_chain(as_cryptography=True)
         assert sent == [above.certificate]
@@ -751,7 +750,6 @@ def test_resumption(suite: str, rules: TlsRules) -> None:
     info = again.handshake_info()
     assert info.resumed
     assert other.handshake_info().resumed
-    assert (info.peer_fingerprint, info.peer_not_after_unix_s) == ("", 0)
     assert again.bytes_in < first.bytes_in - 500
     fresh, other = client.pump(contexts), TlsPump(server.connection())
     talk(fresh, other)
