@@ -1,7 +1,7 @@
 """Plan text: a plan in words for people, and as JSON for programs."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from itertools import islice
 from typing import Any, Final
 
@@ -15,10 +15,12 @@ from fleetsim.cli.timeline_text import (
     print_timeline,
     timeline_data,
 )
+from fleetsim.core.sdk_settings import SdkSettings
 from fleetsim.core.settings import Security
 from fleetsim.scenario.needs import law
 from fleetsim.scenario.plan import CohortPlan, DevicePlan, Plan
 from fleetsim.scenario.quantities import approximate_size, format_duration
+from fleetsim.scenario.sdk_schema import sdk_notes
 from fleetsim.scenario.specs import credentials_data, trust_data
 
 NS_PER_S: Final = 1_000_000_000
@@ -54,6 +56,7 @@ def plan_data(plan: Plan, notes: Sequence[str] = ()) -> dict[str, Any]:
         ],
         "needs": {key: value for key, value in needs.items() if key != "warnings"},
         "warnings": [*plan.needs.warnings, *notes],
+        "notes": list(client_notes(plan)),
         "calendar": calendar_data(plan),
         "shortened_by": plan.shortened_by,
         "expect": plan.expect,
@@ -80,9 +83,20 @@ def _cohort_data(cohort: CohortPlan) -> dict[str, Any]:
         "phase": work.phasing.value,
         "mean_file_bytes": law(work.file_size).mean(),
         "connection": work.connection.value,
+        "client": "device" if cohort.sdk is None else "sdk",
+        "sdk": None if cohort.sdk is None else asdict(cohort.sdk),
         "heartbeat_s": work.heartbeat_s,
         "ota_s": work.ota_s,
     }
+
+
+def client_notes(plan: Plan) -> Iterator[str]:
+    """What cohorts that upload through the SDK do, and what is not simulated then."""
+    names: dict[SdkSettings, list[str]] = {}
+    for cohort in plan.cohorts:
+        if cohort.sdk is not None:
+            names.setdefault(cohort.sdk, []).append(cohort.name)
+    yield from sdk_notes(names)
 
 
 def first_starts(plan: Plan, count: int = FIRST_STARTS) -> tuple[DevicePlan, ...]:
@@ -102,7 +116,7 @@ def print_plan(plan: Plan, notes: Sequence[str], console: Console) -> None:
     for line in _opening(plan):
         console.print(line, soft_wrap=True)
     console.print(_cohorts(plan))
-    for line in _figures(plan):
+    for line in (*client_notes(plan), *_figures(plan)):
         console.print(line, soft_wrap=True)
     console.print()
     print_timeline(plan, console)
@@ -159,11 +173,12 @@ def _cohorts(plan: Plan) -> Table:
         )
         is_tls = cohort.security is not Security.LOW
         front = f"\nfront {cohort.front}" if cohort.front else ""
+        client = "" if cohort.sdk is None else "\nclient sdk"
         table.add_row(
             cohort.name,
             f"{cohort.count:,}",
             f"{cohort.profile.name}{groups if is_tls else ''}",
-            f"security {cohort.security.value}{front}",
+            f"security {cohort.security.value}{front}{client}",
             _files(cohort),
             _timers(cohort),
         )

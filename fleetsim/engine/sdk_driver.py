@@ -22,6 +22,7 @@ from fleetsim.transport.base import ClientIdentity, Measures
 from fleetsim.transport.network import Network
 from fleetsim.transport.sdk.channel import SdkChannel, SdkNetwork
 from fleetsim.transport.sdk.exchange import Call, Exchange
+from fleetsim.transport.sdk.failures import TROUBLE
 
 
 class SdkDevices:
@@ -59,6 +60,14 @@ class SdkDevices:
         for channel in self._channels:
             await channel.prepare()
             await asyncio.sleep(0)
+
+    def is_echo(self, error: object) -> bool:
+        """Whether what the loop complains of only repeats a failure told already.
+
+        aiohttp writes a request in a task of its own and forgets it when the connection
+        breaks first; whoever awaits the request has learned of it.
+        """
+        return isinstance(error, TROUBLE)
 
     async def aclose(self) -> None:
         """Close what is open once all devices have ended."""

@@ -4,7 +4,7 @@ What an SDK has no notion of is a device's own, and cannot be simulated with one
 cannot work at all is a finding, what merely has no effect a note of ``fleetsim check``.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum, unique
 from typing import Annotated
 
@@ -75,20 +75,21 @@ def sdk_settings(spec: SdkSpec) -> SdkSettings:
     )
 
 
-def sdk_notes(settings: SdkSettings, names: Sequence[str]) -> Iterator[str]:
+def sdk_notes(cohorts: Mapping[SdkSettings, Sequence[str]]) -> Iterator[str]:
     """Explain what cohorts with ``client: sdk`` do, and what is not simulated.
 
     Args:
-        settings: Of one of them, for the figures.
-        names: Names of the cohorts that have these settings.
+        cohorts: Names of the cohorts that have the same settings.
     """
-    who = ", ".join(names)
-    yield (
-        f"Client sdk ({who}): each device has an aioboto3 client of its own, retry mode "
-        f"{settings.retry_mode}, at most {settings.max_attempts} attempts a request; "
-        "each hidden attempt is recorded. After the last one the device waits as its "
-        "profile says and tries again."
-    )
+    for settings, names in cohorts.items():
+        yield (
+            f"Client sdk ({', '.join(names)}): each device has an aioboto3 client of its "
+            f"own, retry mode {settings.retry_mode}, at most {settings.max_attempts} "
+            "attempts a request; each hidden attempt is recorded. After the last one the "
+            "device waits as its profile says and tries again."
+        )
+    if not cohorts:
+        return
     yield (
         "Not simulated with it: cipher-group fallback (it offers CPython's default list "
         "once, TLS 1.2 and 1.3), session resumption, the device's clock (chains are "
