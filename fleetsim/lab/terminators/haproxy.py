@@ -4,14 +4,13 @@ Source: HAProxy 2.6 Configuration Manual (bind options, fetches, log formats) an
 Management Guide (9.3 "Unix Socket commands", 4 "Stopping and restarting HAProxy").
 """
 
-import json
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from fleetsim.lab.handshake_log import HandshakeEntry
 from fleetsim.lab.terminators import files
-from fleetsim.lab.terminators.evidence import failure_kind, text
+from fleetsim.lab.terminators.evidence import WORDS, entry_of
 from fleetsim.lab.terminators.program import (
     ADMIN,
     CONFIG,
@@ -22,7 +21,11 @@ from fleetsim.lab.terminators.program import (
     Wiring,
     folder_name,
 )
-from fleetsim.transport import tls_names
+from fleetsim.target.observer.haproxy_log import (
+    CONNECTION,
+    ERROR_FORMAT,
+    HaproxyReader,
+)
 from fleetsim.transport.tls_server import ServerTls
 
 CERTIFICATES: Final = "certificates.list"
@@ -39,16 +42,7 @@ _VERSIONS: Final = {
     "TLSv1.2": "TLSv1.2",
     "TLSv1.3": "TLSv1.3",
 }
-_EVIDENCE: Final = (
-    '{"unix_s":"%Ts.%ms","peer":"%ci:%cp","version":"%sslv","suite":"%sslc",'
-    '"reused":"%[ssl_fc_is_resumed]","server_name":"%[ssl_fc_sni,json(ascii)]",'
-    '"subject":"%[ssl_c_s_dn,json(ascii)]","serial":"%[ssl_c_serial,hex]",'
-)
-_REQUEST: Final = _EVIDENCE + '"status":"%ST"}'
-_FAILED: Final = _EVIDENCE + (
-    '"connection":"%[fc_err]","says":"%[fc_err_str]","error":"%[ssl_fc_err]",'
-    '"verify":"%[ssl_c_err]","ca_verify":"%[ssl_c_ca_err]"}'
-)
+_REQUEST: Final = "{" + CONNECTION + ',"status":"%ST"}'
 
 
 class Haproxy:
@@ -58,6 +52,9 @@ class Haproxy:
     reload_signal: ClassVar[int] = signal.SIGUSR2
     log: ClassVar[str] = OUTPUT
     words: ClassVar[Sequence[str]] = (OUTPUT,)
+
+    def __init__(self) -> None:
+        self._reader = HaproxyReader(WORDS)
 
     def config(
         self,
@@ -121,26 +118,8 @@ class Haproxy:
 
     def parse(self, line: str) -> HandshakeEntry | None:
         """See :class:`~fleetsim.lab.terminators.program.Program`."""
-        if not line.startswith("{"):
-            return None
-        values: dict[str, Any] = json.loads(line)
-        result, detail = "ok", ""
-        if "status" not in values:
-            result, detail = _failure(values)
-        return HandshakeEntry(
-            number=0,
-            unix_s=float(values["unix_s"]),
-            duration_s=0.0,
-            peer=text(values["peer"]),
-            result=result,
-            detail=detail,
-            version=text(values["version"]),
-            suite=text(values["suite"]).removeprefix("(NONE)"),
-            resumed=values["reused"] == "1",
-            server_name=text(values["server_name"]),
-            client_subject=_rfc4514(text(values["subject"])),
-            client_serial=text(values["serial"]).lower(),
-        )
+        seen = self._reader.read(line)
+        return None if seen is None else entry_of(seen)
 
     def _lines(
         self, tls: ServerTls, generation: int, capacity: Capacity, wiring: Wiring
@@ -177,7 +156,7 @@ class Haproxy:
             # One line a connection: later requests say nothing new about TLS.
             "http-request set-log-level silent unless { http_first_req }",
             f"log-format '{_REQUEST}'",
-            f"error-log-format '{_FAILED}'",
+            f"error-log-format '{ERROR_FORMAT}'",
             "default_backend s3",
             "backend s3",
             f"server s3 {_at(wiring.server)}",
@@ -207,26 +186,6 @@ class Haproxy:
 def _at(place: str) -> str:
     """Write an address as HAProxy does."""
     return place.replace("unix:", "unix@", 1)
-
-
-def _failure(values: Mapping[str, Any]) -> tuple[str, str]:
-    """Decide what a handshake died of; returns kind and detail."""
-    says = text(values["says"])
-    verdict = _number(values["verify"]) or _number(values["ca_verify"])
-    if verdict:
-        return f"tls.verify.{tls_names.verify_name_of(verdict)}", says
-    packed = _number(values["error"])
-    return failure_kind(packed & 0x7FFFFF), says
-
-
-def _number(value: object) -> int:
-    said = text(value)
-    return int(said) if said.isdecimal() else 0
-
-
-def _rfc4514(subject: str) -> str:
-    """``/CN=A/O=B`` is how HAProxy writes a subject; most specific part first here."""
-    return ",".join(reversed([part for part in subject.split("/") if part]))
 
 
 def _ms(seconds: float) -> str:

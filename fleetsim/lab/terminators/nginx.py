@@ -6,21 +6,13 @@ Source: nginx.org documentation, modules core, http_ssl, http_proxy and http_log
 
 import json
 import os
-import re
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
-from fleetsim.core.failure import Kind
 from fleetsim.lab.handshake_log import HandshakeEntry
 from fleetsim.lab.terminators import files
-from fleetsim.lab.terminators.evidence import (
-    VERDICTS,
-    failure_kind,
-    openssl_reason,
-    text,
-)
+from fleetsim.lab.terminators.evidence import WORDS, entry_of
 from fleetsim.lab.terminators.program import (
     CONFIG,
     ERRORS,
@@ -32,26 +24,18 @@ from fleetsim.lab.terminators.program import (
     Wiring,
     folder_name,
 )
+from fleetsim.target.observer.nginx_log import FIELDS, NginxReader, local_time
 from fleetsim.transport.tls_server import ServerTls
 
 _VERSIONS: Final = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 _EVIDENCE: Final = {
-    "unix_s": "$msec",
+    **{
+        name: variable
+        for name, variable in FIELDS.items()
+        if name not in {"nth", "method", "uri"}
+    },
     "peer": "$proxy_protocol_addr:$proxy_protocol_port",
-    "version": "$ssl_protocol",
-    "suite": "$ssl_cipher",
-    "reused": "$ssl_session_reused",
-    "server_name": "$ssl_server_name",
-    "verify": "$ssl_client_verify",
-    "subject": "$ssl_client_s_dn",
-    "serial": "$ssl_client_serial",
-    "status": "$status",
 }
-_FAILED: Final = re.compile(
-    r"(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[[a-z]+\] .* \*\d+ "
-    r"((?:SSL_do_handshake\(\) failed|peer closed connection in SSL handshake)(.*))"
-    r" while SSL handshaking"
-)
 
 
 class Nginx:
@@ -70,12 +54,10 @@ class Nginx:
     def __init__(
         self,
         user: str | None,
-        local_time: Callable[[str], float] = lambda said: (
-            datetime.strptime(said, "%Y/%m/%d %H:%M:%S").astimezone().timestamp()
-        ),
+        local_time: Callable[[str], float] = local_time,
     ) -> None:
         self._user = user
-        self._local_time = local_time
+        self._reader = NginxReader(WORDS, local_time)
 
     def config(
         self,
@@ -109,21 +91,8 @@ class Nginx:
 
     def parse(self, line: str) -> HandshakeEntry | None:
         """See :class:`~fleetsim.lab.terminators.program.Program`."""
-        if line.startswith("{"):
-            return _completed(json.loads(line))
-        found = _FAILED.match(line)
-        if found is None:
-            return None
-        said, detail, reason = found.groups()
-        is_eof = detail.startswith("peer closed")
-        return HandshakeEntry(
-            number=0,
-            unix_s=self._local_time(said),
-            duration_s=0.0,
-            peer="",
-            result=Kind.TLS_RESET if is_eof else failure_kind(openssl_reason(reason)),
-            detail=detail.strip(),
-        )
+        seen = self._reader.read(line)
+        return None if seen is None else entry_of(seen)
 
     @staticmethod
     def _place(config: str) -> Sequence[str]:
@@ -233,40 +202,6 @@ class Nginx:
                 yield f"ssl_certificate_key {folder}/{name};"
             yield "location / { proxy_pass http://s3; }"
             yield "}"
-
-
-def _completed(values: dict[str, Any]) -> HandshakeEntry:
-    """Read the line of a connection's first request.
-
-    nginx lets the handshake of a client it will not serve complete and answers 400.
-    """
-    verify = text(values.get("verify"))
-    status = text(values.get("status"))
-    result, detail = "ok", ""
-    if verify.startswith("FAILED:"):
-        detail = verify.removeprefix("FAILED:")
-        verdict = VERDICTS.get(detail, "unspecified")
-        # nginx lets OpenSSL verify on and logs the last error; this one only ever
-        # follows the error that others stop at.
-        if verdict == "unable_to_verify_leaf_signature":
-            verdict = "unable_to_get_issuer_cert_locally"
-        result = f"tls.verify.{verdict}"
-    elif verify == "NONE" and status == "400":
-        result, detail = "tls.verify.no_peer_certificate", "answered 400"
-    return HandshakeEntry(
-        number=0,
-        unix_s=float(values.get("unix_s") or 0.0),
-        duration_s=0.0,
-        peer=text(values.get("peer")),
-        result=result,
-        detail=detail,
-        version=text(values.get("version")),
-        suite=text(values.get("suite")),
-        resumed=text(values.get("reused")) == "r",
-        server_name=text(values.get("server_name")),
-        client_subject=text(values.get("subject")),
-        client_serial=text(values.get("serial")).lower(),
-    )
 
 
 def _ms(seconds: float) -> str:

@@ -1,47 +1,7 @@
-import subprocess
-
 import pytest
 
-from fleetsim.lab.terminators.evidence import (
-    VERDICTS,
-    failure_kind,
-    openssl_reason,
-    text,
-)
-from tests.integration.tls_wire import program
-
-
-@pytest.mark.parametrize(
-    ("said", "reason"),
-    [
-        ("(SSL: error:0A0000C1:SSL routines::no shared cipher)", 193),
-        ("error:0A000412:SSL routines::sslv3 alert bad certificate", 1042),
-        # Another library (20 is libssl): not a reason of TLS.
-        ("error:0480006C:PEM routines::no start line", 0),
-        ("Connection reset by peer", 0),
-        ("", 0),
-    ],
-)
-def test_reason_of_a_packed_error(said: str, reason: int) -> None:
-    """The reason is what is left of the library number."""
-    assert openssl_reason(said) == reason
-
-
-@pytest.mark.parametrize(
-    ("reason", "words"),
-    [(193, "no shared cipher"), (1042, "sslv3 alert bad certificate")],
-)
-def test_openssl_packs_likewise(reason: int, words: str) -> None:
-    """``openssl errstr`` unpacks the same numbers to the same words."""
-    packed = f"{20 << 23 | reason:08X}"
-    said = subprocess.run(
-        [program("openssl"), "errstr", packed],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert openssl_reason(said) == reason
-    assert words in said
+from fleetsim.lab.terminators.evidence import VERDICTS, WORDS, entry_of, failure_kind
+from fleetsim.target.observer.seen import Seen
 
 
 @pytest.mark.parametrize(
@@ -74,9 +34,23 @@ def test_verdicts_by_their_words(words: str, name: str) -> None:
     assert VERDICTS[words] == name
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"), [("a", "a"), ("-", ""), ("", ""), (None, ""), (7, "")]
-)
-def test_text(value: object, expected: str) -> None:
-    """A lone dash stands for nothing."""
-    assert text(value) == expected
+def test_words_for_readers_of_logs() -> None:
+    """Texts and numbers of verdicts lead to the same names; unknown texts to none."""
+    assert WORDS.verdict_of("certificate revoked") == "cert_revoked"
+    assert WORDS.verdict_named(23) == "cert_revoked"
+    assert WORDS.verdict_of("something new") == ""
+    assert WORDS.failure_kind(193) == "tls.no_shared_cipher"
+
+
+def test_entry_of_a_line() -> None:
+    """What a log entry and a line have in common is passed on."""
+    seen = Seen(
+        unix_s=1.5, peer="192.0.2.1:7", result="tls.reset", resumed=True, subject="CN=x"
+    )
+    entry = entry_of(seen)
+    assert (entry.number, entry.unix_s, entry.peer) == (0, 1.5, "192.0.2.1:7")
+    assert (entry.result, entry.resumed, entry.client_subject) == (
+        "tls.reset",
+        True,
+        "CN=x",
+    )
