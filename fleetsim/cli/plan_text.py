@@ -168,8 +168,9 @@ def _cohorts(plan: Plan) -> Table:
     for name in ("profile", "server", "files", "timers"):
         table.add_column(name, overflow="fold")
     for cohort in plan.cohorts:
+        count = len(cohort.cipher_table.groups)
         groups = (
-            f"\n{cohort.cipher_table.name}, {len(cohort.cipher_table.groups)} groups"
+            f"\n{cohort.cipher_table.name}, {count} group{'s' if count > 1 else ''}"
         )
         is_tls = cohort.security is not Security.LOW
         front = f"\nfront {cohort.front}" if cohort.front else ""

@@ -214,7 +214,9 @@ async def _send_parts(
             except TROUBLE:
                 call.failed(current())
                 raise
-            sent.append({"PartNumber": number, "ETag": answer["ETag"]})
+            sent.append(
+                {"PartNumber": number, "ETag": answer["ETag"], **_checksum(answer)}
+            )
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -223,6 +225,15 @@ async def _send_parts(
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from errors
     return sorted(sent, key=lambda part: int(part["PartNumber"]))
+
+
+def _checksum(answer: dict[str, Any]) -> dict[str, str]:
+    """The checksum of a part, which CompleteMultipartUpload must repeat (AWS, S3 API)."""
+    return {
+        name: value
+        for name, value in answer.items()
+        if name.startswith("Checksum") and name != "ChecksumType"
+    }
 
 
 def _parts(body: Sequence[memoryview | bytes], part_bytes: int) -> Iterator[bytes]:
