@@ -10,6 +10,7 @@ from fleetsim.core.outcomes import CleanOutcome
 from fleetsim.core.progress import Progress
 from fleetsim.engine.fleet import Ending
 from fleetsim.recording.recorder import Snapshot
+from fleetsim.recording.shards import LostDevices
 from fleetsim.runner.bindings import RefusedBundle
 from fleetsim.runner.run import Watcher
 from fleetsim.scenario.plan import Plan
@@ -70,6 +71,10 @@ class Progressing(Watcher):
         if self._is_terminal:
             self._stream.write("\r\x1b[2K")
         self._say(f"timeline: {entry.label}: {_words(step, facts)}")
+
+    def shard_lost(self, name: str, lost: LostDevices) -> None:
+        """Say that a process of the fleet died."""
+        self._say(f"{name} died with its {len(lost.cohorts)} devices: {lost.reason}")
 
     def ended(self, ending: Ending) -> None:
         """Say that the fleet has ended."""

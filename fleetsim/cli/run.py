@@ -23,6 +23,7 @@ from fleetsim.cli.progress import Progressing
 from fleetsim.lab.settings import FrontProgram
 from fleetsim.report.summary import exit_code
 from fleetsim.report.terminal import make_console, print_summary
+from fleetsim.runner.limits import count_processes
 from fleetsim.runner.run import RunOptions, Watcher, run_plan
 from fleetsim.scenario.plan import make_plan
 
@@ -67,11 +68,20 @@ def run_command(
             envvar="FLEETSIM_SOURCE_ADDRESS",
         ),
     ] = None,
+    processes: Annotated[
+        str,
+        typer.Option(
+            metavar="N|auto",
+            help="Processes that run the devices; auto = one for each core, less what "
+            "the lab needs.",
+            envvar="FLEETSIM_PROCESSES",
+        ),
+    ] = "1",
     pin: Annotated[
         bool,
         typer.Option(
             "--pin",
-            help="Keep the generator on the first allowed core and the lab on the last.",
+            help="Keep the lab on the last allowed core and the generator on the others.",
             envvar="FLEETSIM_PIN",
         ),
     ] = False,
@@ -125,6 +135,7 @@ def run_command(
         check_truth=check_truth,
         source_addresses=tuple(source_address or ()),
         pin=pin,
+        processes=count_processes(processes, plan, front),
         front_program=front,
         clean=clean,
     )

@@ -45,11 +45,12 @@ class PayloadBlock:
         ValueError: ``block_bytes`` is below 1.
     """
 
-    __slots__ = ("_block", "_md5", "_sha256")
+    __slots__ = ("_block", "_md5", "_seed", "_sha256")
 
     def __init__(self, seed: int, block_bytes: int = DEFAULT_BLOCK_BYTES) -> None:
         if block_bytes < 1:
             raise ValueError(f"block_bytes is {block_bytes}, must be at least 1")
+        self._seed = seed
         source = f"fleetsim payload {seed}".encode()
         self._block = memoryview(hashlib.shake_128(source).digest(block_bytes))
         self._md5: Callable[[int, int], str]
@@ -58,6 +59,10 @@ class PayloadBlock:
         self._md5 = keep(lambda content, size: self._hex("md5", content, size))
         keep = lru_cache(maxsize=_DIGESTS_KEPT)
         self._sha256 = keep(lambda content, size: self._hex("sha256", content, size))
+
+    def __reduce__(self) -> tuple[type["PayloadBlock"], tuple[int, int]]:
+        """Travel to another process as the seed that it is made of."""
+        return PayloadBlock, (self._seed, len(self._block))
 
     def pieces(self, content: int, size: int) -> tuple[memoryview, ...]:
         """Cut one body; only its header is new memory.

@@ -11,15 +11,9 @@ folder tells the truth about the run, also when it is killed.
 """
 
 import asyncio
-import ipaddress
-import os
-import resource
 import secrets
-import signal
-import socket
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -29,29 +23,33 @@ from typing import Any
 from fleetsim.core.outcomes import AuditOutcome, CleanOutcome
 from fleetsim.core.payload import PayloadBlock
 from fleetsim.core.progress import Progress
-from fleetsim.engine.fleet import CohortBinding, Ending, Timing
-from fleetsim.exceptions import FleetsimError, InputError, Problem, TargetError
+from fleetsim.engine.fleet import CohortBinding, Ending
+from fleetsim.exceptions import FleetsimError, TargetError
 from fleetsim.lab.settings import FrontProgram
 from fleetsim.recording.ledger import Ledger
-from fleetsim.recording.outcomes import write_audit, write_devices, write_generator
-from fleetsim.recording.recorder import Recorder, Snapshot
+from fleetsim.recording.outcomes import write_audit
+from fleetsim.recording.recorder import Snapshot
 from fleetsim.recording.run_folder import RunFolder, RunOutcome, RunStart
-from fleetsim.recording.states import StateRecorder
+from fleetsim.recording.shards import LostDevices
 from fleetsim.recording.stored_keys import note_push
 from fleetsim.report.finish import finish_run
 from fleetsim.runner.bindings import RefusedBundle, bind
 from fleetsim.runner.cleaning import clean_now, target_facts
 from fleetsim.runner.control_identity import control_identity
 from fleetsim.runner.device_pki import DevicePki, load_device_pkis
-from fleetsim.runner.rehearsal import Prepared, Rehearsal, first_error, prepare
-from fleetsim.runner.running import LocalFleet, RunningFleet
+from fleetsim.runner.driving import Drive, drive
+from fleetsim.runner.limits import (
+    Cores,
+    check_ports,
+    check_source_addresses,
+    pin,
+    raise_file_limit,
+)
+from fleetsim.runner.rehearsal import Prepared, Rehearsal, prepare
 from fleetsim.runner.sites import Target, open_target
 from fleetsim.scenario.plan import Plan
 from fleetsim.scenario.timeline import TimelinePlan
 from fleetsim.target.audit import audit
-
-FILES_BESIDE_CONNECTIONS = 64
-"""Descriptors of the process that are not device connections."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +65,7 @@ class RunOptions:
         source_addresses: Local addresses to dial from; empty = any.
         pin: Generator on the first allowed core, lab on the last.
         front_program: What ends TLS at the fronts of the lab.
+        processes: Number of processes that run the devices, 1..number of devices.
         clean: At the end, delete from the bucket what the run stored.
     """
 
@@ -78,6 +77,7 @@ class RunOptions:
     source_addresses: tuple[str, ...] = ()
     pin: bool = False
     front_program: FrontProgram = FrontProgram.BUILTIN
+    processes: int = 1
     clean: bool = False
 
 
@@ -106,6 +106,9 @@ class Watcher:
     def acted(self, entry: TimelinePlan, step: str, facts: Mapping[str, Any]) -> None:
         """The timeline took a step: see :mod:`fleetsim.runner.timeline`."""
 
+    def shard_lost(self, name: str, lost: LostDevices) -> None:
+        """A process of the fleet died; the others go on."""
+
     def ended(self, ending: Ending) -> None:
         """The fleet has ended; the truth check follows."""
 
@@ -125,6 +128,7 @@ class _Parts:
         pkis: Each PKI folder that cohorts name.
         prepared: What the timeline will need.
         scratch: Private folder, gone after the run.
+        cores: Who runs on which core.
     """
 
     plan: Plan
@@ -134,6 +138,7 @@ class _Parts:
     pkis: Mapping[str, DevicePki]
     prepared: Prepared
     scratch: Path
+    cores: Cores
 
 
 async def run_plan(
@@ -154,9 +159,12 @@ async def run_plan(
         TargetError: The target cannot be used.
         RecordingError: The run folder cannot be written.
     """
-    raise_file_limit(plan)
+    raise_file_limit(plan, options.processes)
+    check_ports(plan, options.source_addresses)
     check_source_addresses(options.source_addresses)
-    lab_cpu = _pin() if options.pin else None
+    cores = Cores()
+    if options.pin:
+        cores = pin(has_lab=plan.lab is not None, processes=options.processes)
     with tempfile.TemporaryDirectory(prefix="fleetsim-") as scratch:
         prepared = prepare(plan, options.base_folder)
         now = _calendar_now(plan)
@@ -166,7 +174,7 @@ async def run_plan(
             work_folder=Path(scratch),
             base_folder=options.base_folder,
             now=now,
-            lab_cpu=lab_cpu,
+            lab_cpu=cores.lab,
             create_bucket=options.create_bucket,
             front_program=options.front_program,
             client=control_identity(
@@ -186,6 +194,7 @@ async def run_plan(
                     pkis=pkis,
                     prepared=prepared,
                     scratch=Path(scratch),
+                    cores=cores,
                 )
             )
 
@@ -223,6 +232,9 @@ async def _run_on(parts: _Parts) -> tuple[Path, dict[str, Any]]:
             duration_ns=plan.duration_ns,
             thresholds=tuple(each.expression for each in plan.thresholds),
             devices=len(plan.devices),
+            shards=tuple(
+                f"{index}/{options.processes}" for index in range(options.processes)
+            ),
             target=target_facts(plan, target, options.base_folder),
         ),
         started,
@@ -242,11 +254,11 @@ async def _run_on(parts: _Parts) -> tuple[Path, dict[str, Any]]:
             )
         target.control.on_put = partial(note_push, folder.path)
         watcher.started(folder.path, _place(target))
-        ending = await _drive(parts, bindings, folder)
+        ending, lost = await _drive(parts, bindings, folder)
         watcher.ended(ending)
         outcome = AuditOutcome(checked=False, reason="switched off")
         if options.check_truth:
-            outcome = await _check_truth(plan, target, folder.path, started)
+            outcome = await _check_truth(plan, target, folder.path, started, lost)
         write_audit(folder.path, outcome)
         if options.clean:
             watcher.cleaned(await clean_now(plan, target.control, folder.path, started))
@@ -264,7 +276,7 @@ async def _run_on(parts: _Parts) -> tuple[Path, dict[str, Any]]:
 
 async def _drive(
     parts: _Parts, bindings: list[CohortBinding], folder: RunFolder
-) -> Ending:
+) -> tuple[Ending, frozenset[str]]:
     """Run the fleet, what goes on beside it, and write what they leave behind."""
     plan, watcher = parts.plan, parts.watcher
     rehearsal = Rehearsal(
@@ -277,71 +289,29 @@ async def _drive(
         keys_folder=parts.scratch,
         noted=watcher.acted,
     )
-    fleet: LocalFleet | None = None
-
-    def now_ns() -> int:
-        return fleet.now_ns() if fleet is not None else 0
-
-    with (
-        Recorder(
-            folder.path,
-            now_ns,
-            warm_up_ns=plan.warm_up_ns,
-            started_unix_s=datetime.now(UTC).timestamp(),
-        ) as recorder,
-        StateRecorder(folder.path) as states,
-    ):
-        fleet = LocalFleet(
-            plan.devices,
-            bindings,
-            timing=Timing(duration_ns=plan.duration_ns, drain_ns=plan.drain_ns),
-            in_flight=plan.in_flight,
-            sink=recorder,
+    return await drive(
+        Drive(
+            plan=plan,
+            bindings=bindings,
+            rehearsal=rehearsal,
+            folder=folder,
+            processes=parts.options.processes,
+            cores=parts.cores.shards,
             source_addresses=parts.options.source_addresses,
-            on_tick=lambda progress: watcher.ticked(progress, recorder.snapshot),
-            states=states,
-            wall_clock=rehearsal.wall_clock,
-            surveyed_shards=plan.shard_count if watcher.wants_survey else None,
+            is_surveyed=watcher.wants_survey,
+            on_tick=watcher.ticked,
+            on_prepared=lambda stop: watcher.prepared(folder.path, stop),
+            on_lost=watcher.shard_lost,
         )
-        ending = await _rehearse(
-            fleet, rehearsal, lambda stop: watcher.prepared(folder.path, stop)
-        )
-        recorder.finish()
-        states.finish()
-        write_devices(folder.path, fleet.outcomes())
-        write_generator(folder.path, fleet.health())
-    return ending
-
-
-async def _rehearse(
-    fleet: RunningFleet,
-    rehearsal: Rehearsal,
-    prepared: Callable[[Callable[[], None]], None],
-) -> Ending:
-    """Run the fleet with the timeline beside it; a signal ends both.
-
-    ``prepared`` is given the way to end them without one.
-    """
-    try:
-        async with asyncio.TaskGroup() as group:
-            beside = group.create_task(rehearsal.run(fleet))
-
-            def interrupt() -> None:
-                beside.cancel()
-                fleet.interrupt()
-
-            prepared(interrupt)
-            with _signals(interrupt):
-                ending = await fleet.run()
-            beside.cancel()
-    except ExceptionGroup as errors:
-        raise first_error(errors) from errors
-    rehearsal.close(fleet)
-    return ending
+    )
 
 
 async def _check_truth(
-    plan: Plan, target: Target, folder: Path, started: datetime
+    plan: Plan,
+    target: Target,
+    folder: Path,
+    started: datetime,
+    lost: frozenset[str],
 ) -> AuditOutcome:
     """Compare the bucket with the records; a target that is gone is no crash."""
     if plan.calendar_epoch_unix_s is not None:
@@ -354,6 +324,7 @@ async def _check_truth(
             await asyncio.to_thread(Ledger, folder),
             PayloadBlock(seed=plan.seed),
             started=started,
+            unsure=lost,
         )
     except TargetError as error:
         return AuditOutcome(checked=False, failed=True, reason=str(error))
@@ -363,67 +334,3 @@ def _place(target: Target) -> str:
     endpoint = target.sites[0].endpoint
     kind = "lab" if target.lab is not None else "endpoint"
     return f"{kind} {endpoint.scheme}://{endpoint.host}:{endpoint.port}"
-
-
-def raise_file_limit(plan: Plan) -> None:
-    """Raise the limit of open files to what the plan needs.
-
-    Raises:
-        InputError: The hard limit is too low; says what to do.
-    """
-    needed = plan.needs.file_descriptors + FILES_BESIDE_CONNECTIONS
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft >= needed or soft == resource.RLIM_INFINITY:
-        return
-    if hard != resource.RLIM_INFINITY and hard < needed:
-        raise InputError(
-            Problem(
-                "open files",
-                f"the run may need {needed}, the hard limit is {hard}: raise it "
-                f"(ulimit -Hn {needed}) or lower limits.in_flight",
-            )
-        )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-
-
-def check_source_addresses(addresses: Sequence[str]) -> None:
-    """Make sure that connections can leave from these addresses.
-
-    Raises:
-        InputError: With every address that is none, or not of this machine.
-    """
-    problems: list[Problem] = []
-    for address in addresses:
-        try:
-            family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            with socket.socket(family, socket.SOCK_STREAM) as probe:
-                probe.bind((str(ipaddress.ip_address(address)), 0))
-        except (OSError, ValueError) as error:
-            problems.append(Problem(f"--source-address {address[:100]}", str(error)))
-    if problems:
-        raise InputError(problems)
-
-
-def _pin() -> int | None:
-    """Pin this process to the first allowed core; return the last for the lab."""
-    allowed = sorted(os.sched_getaffinity(0))
-    if len(allowed) < 2:
-        return None
-    os.sched_setaffinity(0, {allowed[0]})
-    return allowed[-1]
-
-
-@contextmanager
-def _signals(interrupt: Callable[[], None]) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    handled = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in handled}
-    for number in handled:
-        loop.add_signal_handler(number, interrupt)
-    try:
-        yield
-    finally:
-        for number in handled:
-            loop.remove_signal_handler(number)
-            # The loop leaves SIGTERM deadly: the lab's keys would outlive the run.
-            signal.signal(number, before[number])

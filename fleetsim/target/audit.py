@@ -20,7 +20,7 @@ listing.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -102,6 +102,7 @@ async def audit(
     payload_block: Contents,
     *,
     started: datetime | None = None,
+    unsure: Set[str] = frozenset(),
 ) -> AuditOutcome:
     """Compare what devices were told with what the bucket holds.
 
@@ -111,6 +112,8 @@ async def audit(
         payload_block: Bodies of this run, from its seed.
         started: Aware start of the run by our clock; older objects belong to earlier
             runs. ``None`` = every object is this run's.
+        unsure: Devices whose last records may be lost: an object of theirs without a
+            record is late, not unexplained.
 
     Raises:
         TargetError: If the bucket cannot be listed.
@@ -125,7 +128,9 @@ async def audit(
     async def work() -> None:
         nonlocal total
         for prefix in waiting:
-            found = await _check_part(control, ledger, payload_block, prefix, oldest)
+            found = await _check_part(
+                control, ledger, payload_block, prefix, oldest=oldest, unsure=unsure
+            )
             total = _sum(total, found)
 
     try:
@@ -143,7 +148,9 @@ async def _check_part(
     ledger: Sent,
     payload_block: Contents,
     prefix: str,
+    *,
     oldest: datetime | None,
+    unsure: Set[str],
 ) -> _Findings:
     found = _Findings()
     sent = {upload.key: upload for upload in ledger.uploads(prefix)}
@@ -157,6 +164,8 @@ async def _check_part(
         if upload is None:
             if oldest is not None and stored.modified < oldest:
                 found.earlier += 1
+            elif key.device_id in unsure:
+                found.late += 1
             else:
                 found.unexplained.add(stored.key)
         elif not upload.acknowledged:

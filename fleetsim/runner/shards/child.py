@@ -19,7 +19,7 @@ import uvloop
 from fleetsim.core.device import Device
 from fleetsim.core.histogram import Histogram
 from fleetsim.core.progress import Progress
-from fleetsim.engine.fleet import CohortBinding, Ending
+from fleetsim.engine.fleet import Ending
 from fleetsim.engine.shard_fleet import ShardFleet
 from fleetsim.exceptions import RecordingError
 from fleetsim.recording.recorder import Recorder
@@ -37,15 +37,12 @@ from fleetsim.runner.shards.messages import (
     Override,
     Ready,
     Restore,
-    SentBinding,
     Tick,
     ToParent,
     ToShard,
 )
 from fleetsim.runner.shards.wire import Decoder, encode
 from fleetsim.runner.stranding import Stranding, Surroundings
-from fleetsim.scenario.plan import DevicePlan
-from fleetsim.transport.base import ClientIdentity
 
 GLANCE_S: Final = 0.2
 """Conditions of a timeline see what happened at most this much later."""
@@ -251,7 +248,7 @@ class Shard(asyncio.Protocol):
         ):
             fleet = ShardFleet(
                 job.devices,
-                [_bound(each) for each in job.bindings],
+                job.bindings,
                 timing=job.timing,
                 in_flight=job.in_flight,
                 sink=recorder,
@@ -323,15 +320,6 @@ class _Judge:
 
     def reason(self, device: Device) -> str | None:
         return None if self._look() is None else self._stranding.reason(device)
-
-
-def _bound(sent: SentBinding) -> CohortBinding:
-    identities = sent.identities
-
-    def identity(device: DevicePlan) -> ClientIdentity | None:
-        return identities.get(device.index)
-
-    return CohortBinding(settings=sent.settings, bundle=sent.bundle, identity=identity)
 
 
 async def live(sock: socket.socket) -> None:

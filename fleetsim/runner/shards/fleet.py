@@ -9,7 +9,7 @@ its surroundings have changed, so that no device is judged by a world that is go
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, assert_never
 
@@ -36,11 +36,11 @@ from fleetsim.runner.shards.messages import (
     Around,
     Ended,
     Failed,
+    GivenIdentities,
     Go,
     Job,
     Order,
     Ready,
-    SentBinding,
     Tick,
     ToParent,
     ToShard,
@@ -185,15 +185,16 @@ class ShardedFleet:
             name=member.name,
             devices=share.devices,
             bindings=tuple(
-                SentBinding(
-                    settings=binding.settings,
-                    bundle=binding.bundle,
-                    identities={
-                        device.index: identity
-                        for device in share.devices
-                        if device.cohort == cohort
-                        and (identity := binding.identity(device)) is not None
-                    },
+                replace(
+                    binding,
+                    identity=GivenIdentities(
+                        {
+                            device.index: identity
+                            for device in share.devices
+                            if device.cohort == cohort
+                            and (identity := binding.identity(device)) is not None
+                        }
+                    ),
                 )
                 for cohort, binding in enumerate(self._bindings)
             ),

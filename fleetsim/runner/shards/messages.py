@@ -6,12 +6,11 @@ from enum import Enum, unique
 from pathlib import Path
 from typing import Any
 
-from fleetsim.core.device_settings import DeviceSettings, RunClock
+from fleetsim.core.device_settings import RunClock
 from fleetsim.core.histogram import Histogram
 from fleetsim.core.outcomes import DeviceOutcome
 from fleetsim.core.progress import Progress
-from fleetsim.core.trust_bundle import TrustBundle
-from fleetsim.engine.fleet import Ending, Timing
+from fleetsim.engine.fleet import CohortBinding, Ending, Timing
 from fleetsim.engine.health import HealthReport
 from fleetsim.engine.shard_fleet import Glance
 from fleetsim.recording.recorder import Snapshot
@@ -22,19 +21,19 @@ from fleetsim.transport.base import ClientIdentity
 # ---------------------------------------------------------------- parent to shard
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SentBinding:
-    """A cohort, resolved, with what belongs to the devices of one shard.
+@dataclass(frozen=True, slots=True)
+class GivenIdentities:
+    """Client certificates of the devices of one shard, in place of whoever issues them.
 
     Attributes:
-        settings: Shared device settings.
-        bundle: Trust anchors on the cards at the start.
-        identities: Client certificates by device index; none without mutual TLS.
+        by_index: By device index; none without mutual TLS.
     """
 
-    settings: DeviceSettings
-    bundle: TrustBundle
-    identities: Mapping[int, ClientIdentity]
+    by_index: Mapping[int, ClientIdentity]
+
+    def __call__(self, device: DevicePlan) -> ClientIdentity | None:
+        """Client certificate of a device."""
+        return self.by_index.get(device.index)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +43,7 @@ class Job:
     Attributes:
         name: Of the shard, for people.
         devices: Its share of the plan.
-        bindings: One per cohort, by cohort index.
+        bindings: One per cohort, by cohort index; with :class:`GivenIdentities`.
         timing: Times of the run.
         in_flight: Most attempts at once.
         warm_up_ns: Operations planned before this stay out of the latencies.
@@ -56,7 +55,7 @@ class Job:
 
     name: str
     devices: tuple[DevicePlan, ...]
-    bindings: tuple[SentBinding, ...]
+    bindings: tuple[CohortBinding, ...]
     timing: Timing
     in_flight: int
     warm_up_ns: int

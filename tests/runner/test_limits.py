@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from fleetsim.exceptions import InputError
-from fleetsim.runner.run import (
+from fleetsim.runner.limits import (
     FILES_BESIDE_CONNECTIONS,
     check_source_addresses,
     raise_file_limit,
