@@ -82,6 +82,11 @@ class Program(LazyCommands):
             "revocation lists.",
             panel=PREPARE,
         ),
+        "metrics": LazyCommand(
+            target="fleetsim.cli.metrics:app",
+            summary="Metrics of a run: the list of them, and a Grafana dashboard.",
+            panel=LEARN,
+        ),
         "profiles": LazyCommand(
             target="fleetsim.cli.profiles:profiles_command",
             summary="List the device profiles, or show one with the source of every "
