@@ -132,6 +132,13 @@ class Reported:
     fw_ver: str
 
 
+# A class attribute of an enumeration costs ten times what a name of the module does.
+_WAITING: Final = State.WAITING
+_REQUESTING: Final = State.REQUESTING
+_UPLOAD: Final = Operation.UPLOAD
+_KEEP_ALIVE: Final = ConnectionUse.KEEP_ALIVE
+
+
 class UnexpectedEventError(RuntimeError):
     """An event that cannot happen in the device's state: a bug in the caller."""
 
@@ -366,7 +373,7 @@ class Device:
         return self._wait(wake_ns)
 
     def _wait(self, until_ns: int) -> Command:
-        self.state = State.WAITING
+        self.state = _WAITING
         return Wait(until_ns)
 
     def _wait_over(self, _event: WaitOver, now_ns: int) -> Command:
@@ -407,7 +414,7 @@ class Device:
             self._upload_attempts = 0
         self._upload_attempts += 1
         return Task(
-            operation=Operation.UPLOAD,
+            operation=_UPLOAD,
             key=log_key(
                 self.device_id,
                 file.session,
@@ -481,7 +488,7 @@ class Device:
             self._hold_until_ns = now_ns + int(policy.delay_s * NS_PER_S)
             return self._look(now_ns)
         task = self._current_task()
-        if task.operation is Operation.UPLOAD:
+        if task.operation is _UPLOAD:
             self._upload_attempts += 1
         task.attempt += 1
         return self._connect(now_ns)
@@ -499,9 +506,9 @@ class Device:
     def _request(self) -> Command:
         task = self._current_task()
         settings = self.settings
-        keep_alive = settings.workload.connection is ConnectionUse.KEEP_ALIVE
-        self.state = State.REQUESTING
-        if task.operation is Operation.UPLOAD:
+        keep_alive = settings.workload.connection is _KEEP_ALIVE
+        self.state = _REQUESTING
+        if task.operation is _UPLOAD:
             return self._put_file(task, keep_open=keep_alive)
         if task.operation is Operation.SCHEMA:
             return put_document(
@@ -549,7 +556,7 @@ class Device:
         task = self._current_task()
         response = event.response
         self._is_open = event.is_open
-        if task.operation is Operation.UPLOAD:
+        if task.operation is _UPLOAD:
             return self._upload_answered(response, now_ns)
         if task.operation in over_the_air.CHECKS:
             return self._check_answered(task.operation, response, now_ns)

@@ -68,6 +68,7 @@ class DeviceSettings:
         payload: Bodies of the log files.
         load_end_ns: Run time after which no file is closed and no timer fires.
         contact_rules: What is usual for its devices; follows from the others.
+        authority: ``host:port`` of the endpoint, likewise.
     """
 
     cohort: str
@@ -82,10 +83,13 @@ class DeviceSettings:
     payload: PayloadBlock
     load_end_ns: int
     contact_rules: ContactRules = field(init=False, repr=False, compare=False)
+    authority: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         rules = contact_rules(self.workload, self.profile.retry)
         object.__setattr__(self, "contact_rules", rules)
+        authority = f"{self.endpoint.host}:{self.endpoint.port}"
+        object.__setattr__(self, "authority", authority)
 
 
 @lru_cache(maxsize=256)

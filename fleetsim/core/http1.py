@@ -93,6 +93,11 @@ class _State(Enum):
     TRAILERS = auto()
 
 
+# A class attribute of an enumeration costs ten times what a name of the module does.
+_HEAD: Final = _State.HEAD
+_LENGTH_BODY: Final = _State.LENGTH
+
+
 class ResponseParser:
     """Reads one response, cut into pieces in any way.
 
@@ -137,7 +142,7 @@ class ResponseParser:
         self._max_body = max_body_bytes
         self._max_head = max_head_bytes
         self._is_head_request = is_head_request
-        self._state: _State | None = _State.HEAD
+        self._state: _State | None = _HEAD
         self._buffer: bytearray | None = None
         self._body: bytearray | None = None
         self._headers: dict[str, str] = {}
@@ -161,14 +166,14 @@ class ResponseParser:
         if self._buffer:
             self._buffer += data
             return self._advance(self._buffer)
-        if self._state is _State.HEAD:
+        if self._state is _HEAD:
             at = self._read_head(data, 0)
             return self._whole(data, at) or self._advance(data, at)
         return self._advance(data)
 
     def _whole(self, data: bytes, at: int) -> Response | None:
         """Take a body that ends where the piece ends: nearly every response."""
-        if self._state is not _State.LENGTH or len(data) - at != self._missing:
+        if self._state is not _LENGTH_BODY or len(data) - at != self._missing:
             return None
         self._state = None
         return Response(self._status, self._headers, data[at:], self._keep_alive)
@@ -300,7 +305,7 @@ class ResponseParser:
             self._too_long()
         else:
             self._missing = size
-            self._state = _State.LENGTH
+            self._state = _LENGTH_BODY
 
     def _read_data(self, data: bytes | bytearray, at: int) -> int:
         end = min(len(data), at + self._missing)

@@ -49,5 +49,7 @@ def is_persistent(fields: dict[str, str], *, is_1_0: bool) -> bool:
     connection = fields.get("connection")
     if connection is None:
         return not is_1_0
+    if connection == "keep-alive":
+        return True
     options = {option.strip() for option in connection.lower().split(",")}
     return "close" not in options and (not is_1_0 or "keep-alive" in options)

@@ -34,6 +34,7 @@ from fleetsim.recording.record import Record
 from fleetsim.transport.base import Channel, Measures
 
 _NEVER_NS = 1 << 62
+_UPLOAD = Operation.UPLOAD
 _NO_NETWORK = "the device has no network"
 _UNREACHABLE = Failure(Kind.TCP_UNREACHABLE, Phase.TCP, _NO_NETWORK)
 
@@ -305,16 +306,15 @@ class Driver:
             case _:
                 assert_never(command)
 
-    def _begin(self, task: Task) -> None:
+    def _begin(self, task: Task) -> Record:
         """Open the record of an attempt. Its task may be reused by the device later."""
         now_ns = self._services.now_ns()
         due_ns, self._due_ns = self._due_ns, -1
         settings = self.device.settings
-        endpoint = settings.endpoint
-        self._record = Record(
+        record = self._record = Record(
             device=self.device.device_id,
             cohort=settings.cohort,
-            operation=task.operation.value,
+            operation=task.operation,
             key=task.key,
             attempt=task.attempt,
             planned_ns=task.planned_ns,
@@ -323,11 +323,12 @@ class Driver:
             due_ns=max(due_ns, task.planned_ns) if due_ns >= 0 else now_ns,
             started_ns=now_ns,
             ended_ns=now_ns,
-            endpoint=f"{endpoint.host}:{endpoint.port}",
+            endpoint=settings.authority,
             body_bytes=task.body_bytes,
             content=task.content,
             device_unix_s=task.device_unix_s,
         )
+        return record
 
     def on_admitted(self) -> None:
         """An in-flight slot was handed over."""
@@ -353,12 +354,12 @@ class Driver:
             self.on_connect_failed(_UNREACHABLE)
 
     def _send_reused(self, command: Send) -> None:
-        self._begin(command.task)
-        if self._record is not None:
-            self._record.reused = True
+        record = self._begin(command.task)
+        record.reused = True
         if self._services.take_slot(self):
             self._has_slot = True
-            self._started()
+            # It begins now: the clock was read for the record.
+            self._services.started(record.started_ns - record.due_ns)
             self._send(command)
         else:
             self._is_queued = True
@@ -458,7 +459,7 @@ class Driver:
             if failure.kind.startswith("tls.alert."):
                 record.alert = failure.kind.removeprefix("tls.alert.")
         self._services.record(record)
-        is_upload = record.operation == Operation.UPLOAD.value
+        is_upload = record.operation == _UPLOAD
         self._services.concluded(self, failure, record.planned_ns if is_upload else -1)
         self.has_failed = failure is not None
         if self._has_slot:

@@ -150,8 +150,13 @@ class Fleet(DeviceActions):
         self._book = ContactBook(self.now_ns, states)
         self._prove: Prove | None = None
         self._sdk: SdkDevices | None = None
-        self._limiter = Limiter(in_flight)
+        limiter = self._limiter = Limiter(in_flight)
+        # What drivers ask for at every attempt goes where it is done.
+        self.take_slot = limiter.take
+        self.give_slot = limiter.give_back
+        self.forget = limiter.forget
         self._health = HealthMonitor()
+        self.started = self._health.started
         self._drivers: list[Driver] = []
         self._stage = Stage.LOAD
         self._ending = Ending.COMPLETED
@@ -221,22 +226,6 @@ class Fleet(DeviceActions):
     def arm(self, due_ns: int, driver: Driver) -> Alarm:
         """Arm a device's timer."""
         return self._alarms.arm(due_ns, driver.on_alarm)
-
-    def take_slot(self, driver: Driver) -> bool:
-        """Ask for an in-flight slot."""
-        return self._limiter.take(driver)
-
-    def give_slot(self) -> None:
-        """Give an in-flight slot back."""
-        self._limiter.give_back()
-
-    def forget(self, driver: Driver) -> None:
-        """Leave the queue for a slot."""
-        self._limiter.forget(driver)
-
-    def started(self, lag_ns: int) -> None:
-        """Count a started attempt."""
-        self._health.started(lag_ns)
 
     def record(self, record: Record) -> None:
         """Take a finished attempt; a disk that refuses it ends the run."""
@@ -382,6 +371,7 @@ class Fleet(DeviceActions):
         else:
             self._clock.origin_ns = await self._origin()
         self._health = HealthMonitor()
+        self.started = self._health.started
         self._set_wall_clock()
         self._alarms.arm(self._starts[0], self._power_on_due)
 

@@ -84,15 +84,15 @@ class SdkDriver(Driver):
         self._hidden = 0
         self._operation_of: tuple[str, int] = ("", -1)
 
-    def _begin(self, task: Task) -> None:
+    def _begin(self, task: Task) -> Record:
         """Number the attempt on from those that the SDK made by itself."""
-        super()._begin(task)
+        record = super()._begin(task)
         operation_of = (task.operation.value, task.planned_ns)
         if operation_of != self._operation_of or task.attempt == 1:
             self._operation_of = operation_of
             self._hidden = 0
-        if self._record is not None:
-            self._record.attempt += self._hidden
+        record.attempt += self._hidden
+        return record
 
     def on_repeated(self, exchange: Exchange) -> None:
         """Record an exchange that failed; the SDK is about to send its request again."""

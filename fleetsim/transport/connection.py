@@ -14,7 +14,7 @@ Long because the steps of one connection are read together, like a state machine
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum, auto, unique
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from OpenSSL import SSL
 
@@ -61,6 +61,17 @@ class Step(Enum):
     SENDING = auto()
     AWAITING = auto()
     GONE = auto()
+
+
+# A class attribute of an enumeration costs ten times what a name of the module does.
+_DIALLING: Final = Step.DIALLING
+_HANDSHAKING: Final = Step.HANDSHAKING
+_IDLE: Final = Step.IDLE
+_SENDING: Final = Step.SENDING
+_AWAITING: Final = Step.AWAITING
+_GONE: Final = Step.GONE
+_SEND: Final = Phase.SEND
+_WAIT: Final = Phase.WAIT
 
 
 class Connection(asyncio.Protocol):
@@ -120,7 +131,7 @@ class Connection(asyncio.Protocol):
         self._command: Send | None = None
         self._rest: Iterator[bytes | memoryview] | None = None
         self._is_paused = False
-        self._step = Step.DIALLING
+        self._step = _DIALLING
         self._phase = Phase.DNS
         self._since_ns = now_ns()
         self._timer: asyncio.TimerHandle | None = None
@@ -132,7 +143,7 @@ class Connection(asyncio.Protocol):
     @property
     def is_gone(self) -> bool:
         """Whether the connection has ended."""
-        return self._step is Step.GONE
+        return self._step is _GONE
 
     def dialling(self, task: asyncio.Task[None]) -> None:
         """Remember the task that dials, so that a deadline can cancel it."""
@@ -153,7 +164,7 @@ class Connection(asyncio.Protocol):
 
     def dial_failed(self, failure: Failure) -> None:
         """Name resolution or TCP connect failed."""
-        if self._step is Step.DIALLING:
+        if self._step is _DIALLING:
             self._end()
             self._owner.dial_failed(failure)
 
@@ -161,7 +172,7 @@ class Connection(asyncio.Protocol):
         """TCP is up."""
         # uvloop's transports do not derive from asyncio's classes.
         tcp = cast("asyncio.Transport", transport)
-        if self._step is Step.GONE:
+        if self._step is _GONE:
             tcp.abort()
             return
         self._transport = tcp
@@ -170,7 +181,7 @@ class Connection(asyncio.Protocol):
         if self._open_tls is None:
             self._become_open(None)
             return
-        self._step = Step.HANDSHAKING
+        self._step = _HANDSHAKING
         self._enter(Phase.TLS, self._deadlines.handshake_s)
         try:
             self._pump = TlsPump(self._open_tls())
@@ -184,7 +195,7 @@ class Connection(asyncio.Protocol):
 
     def _become_open(self, handshake: Handshake | None) -> None:
         self._deadline_ns = 0
-        self._step = Step.IDLE
+        self._step = _IDLE
         self._owner.opened(handshake)
 
     def _handshake_failed(self, failure: Failure) -> None:
@@ -196,7 +207,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Ciphertext or plain bytes arrived."""
-        if self._step is Step.GONE:
+        if self._step is _GONE:
             return
         self.measures.bytes_received += len(data)
         pump = self._pump
@@ -207,7 +218,7 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is not None:
             self._flush(pump, transport)
-        if self._step is Step.HANDSHAKING:
+        if self._step is _HANDSHAKING:
             if pump.failure is not None:
                 self._handshake_failed(pump.failure)
                 return
@@ -237,7 +248,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The peer closed its side."""
         pump = self._pump
-        if pump is not None and self._step is Step.HANDSHAKING:
+        if pump is not None and self._step is _HANDSHAKING:
             pump.eof()
         self._peer_closed(None)
         return False
@@ -287,16 +298,16 @@ class Connection(asyncio.Protocol):
     def send(self, command: Send) -> None:
         """Send a request; the connection must be idle."""
         transport = self._transport
-        if transport is None or self._step is not Step.IDLE:
+        if transport is None or self._step is not _IDLE:
             raise RuntimeError("a request on a connection that is not idle")
         self._command = command
         self._parser = ResponseParser(
             max_body_bytes=command.max_response_bytes,
             is_head_request=command.is_head_request,
         )
-        self._step = Step.SENDING
+        self._step = _SENDING
         self._since_ns = self._now_ns()
-        self._phase = Phase.SEND
+        self._phase = _SEND
         if command.task.body_bytes <= SLICE_BYTES:
             self._write(transport, (command.head, *command.body))
             self._sent()
@@ -319,8 +330,8 @@ class Connection(asyncio.Protocol):
     def _sent(self) -> None:
         now_ns = self._now_ns()
         self.measures.send_ns = now_ns - self._since_ns
-        self._step = Step.AWAITING
-        self._enter(Phase.WAIT, self._deadlines.response_s, now_ns=now_ns)
+        self._step = _AWAITING
+        self._enter(_WAIT, self._deadlines.response_s, now_ns=now_ns)
 
     def pause_writing(self) -> None:
         """The transport's buffer is full."""
@@ -329,13 +340,13 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The transport's buffer has room again: bytes left, the deadline restarts."""
         self._is_paused = False
-        if self._step is Step.SENDING and self._transport is not None:
+        if self._step is _SENDING and self._transport is not None:
             self._enter(Phase.SEND, self._deadlines.send_s, keep_start=True)
             self._send_rest(self._transport)
 
     def _answered(self, response: Response) -> None:
         now_ns = self._now_ns()
-        was_sent = self._step is Step.AWAITING
+        was_sent = self._step is _AWAITING
         if was_sent:
             self.measures.wait_ns = now_ns - self._since_ns
         else:
@@ -350,14 +361,14 @@ class Connection(asyncio.Protocol):
         is_open = was_sent and keep and response.keep_alive and not is_closing
         if is_open:
             self._deadline_ns = 0
-            self._step = Step.IDLE
+            self._step = _IDLE
         else:
             self._end(abort=not was_sent)
         self._owner.answered(response, is_open=is_open)
 
     def _request_failed(self, failure: Failure) -> None:
         elapsed_ns = self._now_ns() - self._since_ns
-        if self._step is Step.AWAITING:
+        if self._step is _AWAITING:
             self.measures.wait_ns = elapsed_ns
         else:
             self.measures.send_ns = elapsed_ns
@@ -372,7 +383,7 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Drop the connection without telling anybody."""
-        if self._step is not Step.GONE:
+        if self._step is not _GONE:
             self._end()
 
     def _end(self, *, abort: bool = True) -> None:
@@ -383,8 +394,8 @@ class Connection(asyncio.Protocol):
                 or a failed handshake is closed politely: our own alert must leave.
         """
         self._cancel_timer()
-        was_dialling = self._step is Step.DIALLING
-        self._step = Step.GONE
+        was_dialling = self._step is _DIALLING
+        self._step = _GONE
         self._parser = None
         self._command = None
         self._rest = None
