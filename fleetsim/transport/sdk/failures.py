@@ -32,6 +32,7 @@ _MALFORMED: Final = (
     aiohttp.http_exceptions.HttpProcessingError,
     botocore.parsers.ResponseParserError,
     botocore.exceptions.ChecksumError,
+    botocore.exceptions.FlexibleChecksumError,
     botocore.exceptions.IncompleteReadError,
 )
 _DETAIL_LENGTH: Final = 200
