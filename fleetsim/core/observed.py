@@ -7,9 +7,6 @@ them, the report puts them beside what the devices say.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
-from types import MappingProxyType
-
-_NONE: Mapping[str, int] = MappingProxyType({})
 
 
 @unique
@@ -33,7 +30,7 @@ class Handshakes:
 
     completed: int = 0
     resumed: int = 0
-    refused: Mapping[str, int] = _NONE
+    refused: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +47,7 @@ class Requests:
     answered: int = 0
     stored: int = 0
     failed: int | None = None
-    by_status: Mapping[str, int] = _NONE
+    by_status: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,4 +102,4 @@ class Observed:
     """
 
     sources: tuple[Source, ...] = ()
-    refusals: tuple[Refusal, ...] = field(default=())
+    refusals: tuple[Refusal, ...] = ()

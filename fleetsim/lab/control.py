@@ -8,8 +8,8 @@ and its parent (:mod:`fleetsim.lab.process`), because they may carry secrets. A 
 Commands: ``start_clock`` (origin_monotonic_ns) for a calendar that stands still so far,
 ``swap_front`` (front, tls), ``reload`` (front?), ``add_credentials``
 (access_key, secret_key, session_token?), ``remove_credentials`` (access_key), ``stats``,
-``handshake_log`` (front, after?, limit?), ``close_connections`` (front?) and ``stop``
-(grace_s?).
+``handshake_log`` (front, after?, limit?), ``refused`` (who was refused a handshake, by
+certificate), ``close_connections`` (front?) and ``stop`` (grace_s?).
 
 Trouble (:mod:`fleetsim.lab.troubles`; a front that is left out means all but the control
 plane's, a duration that is left out means until a command ends it): ``outage`` (front?,
@@ -124,6 +124,7 @@ class Control:
             "remove_credentials": self._remove_credentials,
             "stats": self._stats,
             "handshake_log": self._handshake_log,
+            "refused": self._refused,
             "close_connections": self._close_connections,
             "outage": self._outage,
             "slow": self._slow,
@@ -192,6 +193,10 @@ class Control:
             arguments.front, arguments.after, arguments.limit
         )
         return {"entries": [asdict(entry) for entry in entries], "total": total}
+
+    def _refused(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        parse_settings(_NoArguments, values)
+        return {"refused": self._server.refused()}
 
     def _close_connections(self, values: Mapping[str, Any]) -> dict[str, Any]:
         arguments = parse_settings(_MaybeFront, values)

@@ -9,9 +9,13 @@ from typing import Final
 from fleetsim.core.failure import Failure
 from fleetsim.transport.tls_names import alert_name_of
 
+OK: Final = "ok"
+"""Result of a handshake that was completed and accepted."""
+
 _ALERT_RECORD: Final = 21  # ContentType alert, RFC 8446 5.1
 _HEADER_BYTES: Final = 5
 _VERDICT: Final = "tls.verify."
+_MOST_NAMES: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +67,7 @@ class HandshakeLog:
         self._results: Counter[str] = Counter()
         self._total = 0
         self._resumed = 0
+        self._refused: Counter[tuple[str, str]] = Counter()
 
     @property
     def total(self) -> int:
@@ -75,6 +80,17 @@ class HandshakeLog:
         return self._resumed
 
     @property
+    def refused(self) -> tuple[tuple[str, str, int], ...]:
+        """Subject of the client certificate, result and count of what failed.
+
+        Handshakes that failed before the client named itself are not among them.
+        """
+        return tuple(
+            (subject, result, count)
+            for (subject, result), count in sorted(self._refused.items())
+        )
+
+    @property
     def next_number(self) -> int:
         """Number the next entry must carry."""
         return self._total + 1
@@ -83,7 +99,10 @@ class HandshakeLog:
         """Add the next entry; its number is :attr:`next_number`."""
         self._total += 1
         self._results[entry.result] += 1
-        self._resumed += entry.resumed
+        if entry.result == OK:
+            self._resumed += entry.resumed
+        elif entry.client_subject and len(self._refused) < _MOST_NAMES:
+            self._refused[entry.client_subject, entry.result] += 1
         self._entries.append(entry)
 
     def by_result(self) -> dict[str, int]:

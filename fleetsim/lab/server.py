@@ -8,6 +8,7 @@ import asyncio
 import errno
 import socket
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
@@ -198,6 +199,18 @@ class LabServer:
         """
         log = self._find(name).handshakes
         return log.after(after, limit), log.total
+
+    def refused(self) -> tuple[tuple[str, str, int], ...]:
+        """Return who was refused a handshake, at any front.
+
+        Returns:
+            Subject of the client certificate, failure kind and count.
+        """
+        total: Counter[tuple[str, str]] = Counter()
+        for each in self._fronts.values():
+            for subject, result, count in each.handshakes.refused:
+                total[subject, result] += count
+        return tuple((*who, count) for who, count in sorted(total.items()))
 
     def add_credentials(self, credentials: Credentials) -> None:
         """Accept credentials from now on; replaces those of the same access key."""

@@ -15,6 +15,7 @@
 ``figures.json``       live figures at the end, of the fleet and of each cohort
 ``generator.json``     whether the load generator itself kept up
 ``audit.json``         what devices were told against what the bucket holds
+``observed.json``      what the servers' own logs and counters say
 ``pushed.jsonl``       objects the control plane put for devices, when it put any
 ``clean.json``         what was deleted again, when that was asked for
 ``summary.json``       made by ``fleetsim report`` from all of the above
@@ -71,6 +72,7 @@ class RunStart:
         shards: Shards that write into this folder; one by default.
         target: A real target as it was resolved, so that its bucket is found again;
             empty for a lab.
+        front_program: What ended TLS at the fronts of the lab; empty without one.
     """
 
     scenario_name: str
@@ -83,6 +85,7 @@ class RunStart:
     devices: int = 0
     shards: tuple[str, ...] = ("0/1",)
     target: Mapping[str, Any] = field(default_factory=dict)
+    front_program: str = ""
 
 
 class RunFolder:
@@ -160,6 +163,8 @@ class RunFolder:
             "duration_ns": start.duration_ns,
             "thresholds": list(start.thresholds),
             "shards": list(start.shards),
+            "processes": len(start.shards),
+            "front_program": start.front_program or None,
             "target": dict(start.target),
             "versions": versions(),
             "host": host_facts(),

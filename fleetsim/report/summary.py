@@ -3,15 +3,18 @@
 Verdict, first rule that applies:
 
 1. ``interrupted``: the run was asked to stop, or was killed.
-2. ``failed``: a threshold that is not a time does not hold; or an unclassified failure;
-   or a difference between what devices were told and what the bucket holds, or a truth
-   check that could not be done; or an entry of the timeline was not carried out; or the
-   run ended with an error of its own.
-3. ``invalid``: the generator was saturated and there is a threshold on a time: such a
+2. ``failed``: an unclassified failure; or a difference between what devices were told
+   and what the bucket holds, or a truth check that could not be done; or the run ended
+   with an error of its own.
+3. ``invalid``: a process of the generator died with its devices: whatever was measured,
+   it was a smaller fleet than the one that was planned.
+4. ``failed``: a threshold that is not a time does not hold; or an entry of the timeline
+   was not carried out.
+5. ``invalid``: the generator was saturated and there is a threshold on a time: such a
    time describes the generator, so it neither holds nor fails. Without a threshold on
    a time, saturation is printed but changes no verdict.
-4. ``failed``: a threshold on a time does not hold.
-5. ``passed``.
+6. ``failed``: a threshold on a time does not hold.
+7. ``passed``.
 
 A scenario that shows damage on purpose (``expect: fail``) is *as expected* when it
 failed, and failed by the damage: a threshold or an assertion. A run that failed for
@@ -36,8 +39,10 @@ from fleetsim.exceptions import InputError, Problem
 from fleetsim.recording.json_file import write_json
 from fleetsim.recording.latency import CONNECTION_PHASES, PHASES
 from fleetsim.recording.names import MANIFEST, SUMMARY
+from fleetsim.recording.observed import read_observed
 from fleetsim.recording.run_folder import RunOutcome
 from fleetsim.report.aggregate import HANDSHAKE
+from fleetsim.report.both_sides import observed_data
 from fleetsim.report.journal import CHECKS
 from fleetsim.report.load import DeviceTotals, Run, load_run
 from fleetsim.report.refusals import read_refusals, refusal_data
@@ -91,6 +96,7 @@ def summarise(run: Run) -> dict[str, Any]:
         **_figures(run, None),
         "unclassified": kinds[Kind.UNCLASSIFIED],
         "refusals": refusal_data(read_refusals(run.path)),
+        "observed": observed_data(read_observed(run.path), run.path),
         "audit": _audit(run),
         "clean": None if run.cleaned is None else asdict(run.cleaned),
         "thresholds": [
@@ -144,10 +150,12 @@ def _thresholds(run: Run) -> list[Threshold]:
 def _verdict(run: Run, verdicts: list[Verdict]) -> str:
     if run.outcome in {RunOutcome.INTERRUPTED, RunOutcome.RUNNING}:
         return "interrupted"
-    if (
-        _is_broken(run)
-        or run.rehearsal.not_done
-        or any(not verdict.ok for verdict in verdicts if not verdict.is_time)
+    if _is_broken(run):
+        return "failed"
+    if run.generator is not None and run.generator.devices_lost:
+        return "invalid"
+    if run.rehearsal.not_done or any(
+        not verdict.ok for verdict in verdicts if not verdict.is_time
     ):
         return "failed"
     times = [verdict for verdict in verdicts if verdict.is_time]
@@ -231,13 +239,16 @@ def _devices(
         seen = [c for c in run.records.cohort_of.values() if cohort in {None, c}]
         planned = run.manifest.get("devices") if cohort is None else None
         return {"total": planned or len(seen), "by_state": {}, "attempted": len(seen)}
+    lost = 0
+    if cohort is None and run.generator is not None:
+        lost = run.generator.devices_lost
     return {
-        "total": totals.count,
+        "total": totals.count + lost,
         "by_state": dict(totals.by_state),
         "files_backlog": totals.files_backlog,
         "files_lost": totals.files_lost,
         "power_cycles": totals.power_cycles,
-    }
+    } | ({"lost": lost} if lost else {})
 
 
 def _uploads(
@@ -368,6 +379,9 @@ def _generator(run: Run) -> dict[str, Any] | None:
         "start_lag_p99_ms": health.start_lag_p99_ms,
         "seconds": health.seconds,
         "reasons": list(health.reasons),
+        "rss_bytes": health.rss_bytes,
+        "devices_lost": health.devices_lost,
+        "processes": [asdict(each) for each in health.processes],
     }
 
 

@@ -14,6 +14,8 @@ from rich.text import Text
 from fleetsim.report.plain import number, plain_table, shown_time
 from fleetsim.report.refusals import By
 from fleetsim.report.terminal_rehearsal import print_rehearsal
+from fleetsim.report.terminal_sides import print_both_sides
+from fleetsim.scenario.quantities import approximate_size
 
 _VERDICTS: Final = {
     "passed": ("PASSED", "bold green"),
@@ -84,6 +86,7 @@ def print_summary(summary: Mapping[str, Any], console: Console) -> None:
             if title == "Latency":
                 console.print(_LATENCY_NOTE, style="dim")
     print_rehearsal(summary, console)
+    print_both_sides(summary, console)
     console.print()
     console.print(_generator(summary))
 
@@ -99,7 +102,11 @@ def _verdict(summary: Mapping[str, Any]) -> Text:
         f"in {summary['seconds']:.1f} s"
     )
     generator = summary["generator"]
-    if generator is not None and generator["saturated"]:
+    if generator is not None and generator.get("devices_lost"):
+        line.append("; ")
+        line.append(f"{generator['devices_lost']:,} devices lost", style="bold red")
+        line.append(" with their process: what ran is a smaller fleet than was planned")
+    elif generator is not None and generator["saturated"]:
         line.append("; ")
         line.append("generator saturated", style="bold red")
         line.append(": times are the generator's, not the target's")
@@ -262,6 +269,10 @@ def _generator(summary: Mapping[str, Any]) -> Text:
         f"start lag p99 {shown_time(generator['start_lag_p99_ms'])}, "
         f"loop lag p99 {shown_time(generator['loop_lag_p99_ms'])}"
     )
+    if generator.get("rss_bytes"):
+        line += f", {approximate_size(generator['rss_bytes'])} of memory"
+    if generator.get("processes"):
+        line += f" in {len(generator['processes'])} processes"
     reasons: Iterable[str] = generator["reasons"]
     return Text("\n".join((line, *(f"  {reason}" for reason in reasons))))
 

@@ -27,6 +27,7 @@ from fleetsim.engine.fleet import CohortBinding, Ending
 from fleetsim.exceptions import FleetsimError, TargetError
 from fleetsim.lab.settings import FrontProgram
 from fleetsim.recording.ledger import Ledger
+from fleetsim.recording.observed import write_observed
 from fleetsim.recording.outcomes import write_audit
 from fleetsim.recording.recorder import Snapshot
 from fleetsim.recording.run_folder import RunFolder, RunOutcome, RunStart
@@ -45,6 +46,7 @@ from fleetsim.runner.limits import (
     pin,
     raise_file_limit,
 )
+from fleetsim.runner.observing import Window, start_observing
 from fleetsim.runner.rehearsal import Prepared, Rehearsal, prepare
 from fleetsim.runner.sites import Target, open_target
 from fleetsim.scenario.plan import Plan
@@ -218,6 +220,13 @@ async def _run_on(parts: _Parts) -> tuple[Path, dict[str, Any]]:
         base_folder=options.base_folder,
         now=_calendar_now(plan),
     )
+    observer = await start_observing(
+        plan,
+        target,
+        base_folder=options.base_folder,
+        front_program=options.front_program,
+        source_addresses=options.source_addresses,
+    )
     started = datetime.now(UTC)
     folder = RunFolder.create(
         options.results, plan.name, started, lambda: secrets.token_hex(3)
@@ -236,6 +245,7 @@ async def _run_on(parts: _Parts) -> tuple[Path, dict[str, Any]]:
                 f"{index}/{options.processes}" for index in range(options.processes)
             ),
             target=target_facts(plan, target, options.base_folder),
+            front_program=options.front_program.value if plan.lab is not None else "",
         ),
         started,
     )
@@ -256,6 +266,9 @@ async def _run_on(parts: _Parts) -> tuple[Path, dict[str, Any]]:
         watcher.started(folder.path, _place(target))
         ending, lost = await _drive(parts, bindings, folder)
         watcher.ended(ending)
+        if observer is not None:
+            window = Window(started=started, ended=datetime.now(UTC))
+            write_observed(folder.path, await observer.finish(window))
         outcome = AuditOutcome(checked=False, reason="switched off")
         if options.check_truth:
             outcome = await _check_truth(plan, target, folder.path, started, lost)

@@ -218,6 +218,31 @@ class LabSpec(Part):
     """Addresses to listen on; the first is the default of the cohorts."""
 
 
+def _several(value: object) -> object:
+    """One path is a list of one."""
+    return (value,) if isinstance(value, str) else value
+
+
+Paths = Annotated[tuple[PathText, ...], BeforeValidator(_several), Field(max_length=32)]
+"""One path or several, relative to the scenario file."""
+
+
+class ObserveSpec(Part):
+    """What the servers of a target say about the run; see `fleetsim log-format`."""
+
+    nginx_log: Paths = ()
+    """Access and error logs of nginx."""
+    haproxy_log: Paths = ()
+    """Files that HAProxy's log goes to."""
+    rgw_admin_socket: Paths = ()
+    """Admin sockets of Ceph RADOS gateways."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is named."""
+        return not (self.nginx_log or self.haproxy_log or self.rgw_admin_socket)
+
+
 class TargetSpec(Part):
     """A real S3 endpoint."""
 
@@ -232,6 +257,8 @@ class TargetSpec(Part):
     ca_file: PathText | None = None
     """PEM file the control plane trusts for this endpoint, and the devices' trust
     unless their cohort says otherwise; relative to the scenario file."""
+    observe: ObserveSpec = ObserveSpec()
+    """Logs and counters of the servers, to be put beside what the devices say."""
     client_certificate: PathText | None = None
     """PEM file, chain included, that the control plane shows an endpoint that asks for
     client certificates; left out = one issued for the run by the PKI folder of the

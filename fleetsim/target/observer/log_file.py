@@ -44,12 +44,12 @@ class LogFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lost: list[str] = []
+        self._mark: _Mark | None = None
         try:
             self._mark = _mark_of(path)
         except FileNotFoundError:
             if not path.parent.is_dir():
                 raise InputError(Problem(str(path), "there is no such file")) from None
-            self._mark = None
         except OSError as exc:
             raise InputError(Problem(str(path), exc.strerror or str(exc))) from exc
 
