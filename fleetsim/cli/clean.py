@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 import uvloop
 
-from fleetsim.cli.clean_text import clean_lines
 from fleetsim.cli.options import Results
 from fleetsim.cli.report import LATEST, find_run
 from fleetsim.core.outcomes import CleanOutcome
 from fleetsim.exceptions import InputError, Problem
+from fleetsim.report.clean_text import clean_lines
 from fleetsim.runner.cleaning import PastRun, open_past_run
 from fleetsim.target.control import StoredObject
 

@@ -19,12 +19,14 @@ from fleetsim.cli.options import (
     load_scenario,
     shortening,
 )
-from fleetsim.cli.progress import Progressing
+from fleetsim.cli.page import UiOption, pages
 from fleetsim.lab.settings import FrontProgram
+from fleetsim.report.live.terminal import progress_view
 from fleetsim.report.summary import exit_code
 from fleetsim.report.terminal import make_console, print_summary
 from fleetsim.runner.limits import count_processes
-from fleetsim.runner.run import RunOptions, Watcher, run_plan
+from fleetsim.runner.live import run_live
+from fleetsim.runner.run import RunOptions
 from fleetsim.scenario.plan import make_plan
 
 
@@ -95,6 +97,7 @@ def run_command(
     ] = FrontProgram.BUILTIN,
     time_scale: TimeScale = None,
     allow_commands: AllowCommands = False,
+    ui: UiOption = None,
     quiet: Annotated[
         bool,
         typer.Option(
@@ -117,6 +120,7 @@ def run_command(
       fleetsim run quickstart
       fleetsim run my.yaml --set duration=2m --json
       fleetsim run ca_rotation --time-scale 10 --front nginx
+      fleetsim run quickstart --ui 8089
     """
     # Whatever ends the program shall remove the private keys it made.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -139,8 +143,9 @@ def run_command(
         front_program=front,
         clean=clean,
     )
-    watcher = Watcher() if quiet else Progressing(plan, sys.stderr)
-    folder, summary = uvloop.run(run_plan(plan, options, watcher))
+    views = [] if quiet else [progress_view(sys.stderr)]
+    views += pages(ui, _say)
+    folder, summary = uvloop.run(run_live(plan, options, views))
     if as_json:
         json.dump(summary, sys.stdout, indent=2, ensure_ascii=False)
         sys.stdout.write("\n")
@@ -151,3 +156,7 @@ def run_command(
     code = exit_code(summary)
     if code:
         raise typer.Exit(code)
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)

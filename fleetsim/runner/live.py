@@ -11,10 +11,13 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from fleetsim.core.outcomes import CleanOutcome
 from fleetsim.core.progress import Progress
 from fleetsim.engine.fleet import Ending
 from fleetsim.recording.progress_log import ProgressLog
 from fleetsim.recording.recorder import Snapshot
+from fleetsim.recording.shards import LostDevices
+from fleetsim.report.clean_text import clean_lines
 from fleetsim.report.live.feed import Feed
 from fleetsim.report.live.history import progress_line
 from fleetsim.report.live.view import LiveView
@@ -74,11 +77,20 @@ class Live(Watcher):
         for view in self._views:
             view.note(seen, text)
 
+    def shard_lost(self, name: str, lost: LostDevices) -> None:
+        """Say that a process of the fleet died."""
+        self._say(f"{name} died with its {len(lost.cohorts)} devices: {lost.reason}")
+
     def ended(self, ending: Ending) -> None:
         """Say that the fleet has ended."""
         self.close()
         for view in self._views:
             view.end(ending.value)
+
+    def cleaned(self, outcome: CleanOutcome) -> None:
+        """Say what was deleted again."""
+        for line in clean_lines(outcome):
+            self._say(line)
 
     def close(self) -> None:
         """Close the log; safe to call again."""

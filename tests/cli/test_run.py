@@ -12,10 +12,12 @@ from typer.testing import CliRunner, Result
 
 from fleetsim.cli import run
 from fleetsim.cli.app import app
-from fleetsim.cli.progress import Progressing
 from fleetsim.recording.run_folder import RunOutcome
+from fleetsim.report.live.lines import Lines
+from fleetsim.report.live.page import LivePage
+from fleetsim.report.live.view import LiveView
 from fleetsim.report.summary import write_summary
-from fleetsim.runner.run import RunOptions, Watcher
+from fleetsim.runner.run import RunOptions
 from fleetsim.scenario.plan import Plan
 from tests.recording.records import record
 from tests.report.runs import make_run
@@ -27,13 +29,13 @@ class Runner:
 
     folder: Path
     summary: dict[str, Any]
-    calls: list[tuple[Plan, RunOptions, Watcher]] = field(default_factory=list)
+    calls: list[tuple[Plan, RunOptions, list[LiveView]]] = field(default_factory=list)
 
     async def __call__(
-        self, plan: Plan, options: RunOptions, watcher: Watcher
+        self, plan: Plan, options: RunOptions, views: list[LiveView]
     ) -> tuple[Path, dict[str, Any]]:
         """Run."""
-        self.calls.append((plan, options, watcher))
+        self.calls.append((plan, options, views))
         return self.folder, self.summary
 
 
@@ -47,7 +49,7 @@ def runner(
     def make(**how: Any) -> Runner:
         folder = make_run(tmp_path, [record()], **how)
         made = Runner(folder, write_summary(folder))
-        monkeypatch.setattr(run, "run_plan", made)
+        monkeypatch.setattr(run, "run_live", made)
         return made
 
     yield make
@@ -99,7 +101,7 @@ def test_options_reach_the_runner(
         *("--create-bucket", "--no-truth-check", "--results", str(tmp_path)),
     )
     assert result.exit_code == 0
-    ((plan, options, watcher),) = made.calls
+    ((plan, options, views),) = made.calls
     assert plan.seed == 9
     assert sum(device.cohort == 0 for device in plan.devices) == 3
     assert options.scenario["cohorts"][0]["count"] == 3
@@ -108,7 +110,7 @@ def test_options_reach_the_runner(
     assert options.create_bucket
     assert not options.check_truth
     assert options.results == tmp_path
-    assert type(watcher) is Watcher, "quiet"
+    assert not views, "quiet"
 
 
 def test_options_come_from_the_environment(
@@ -119,9 +121,20 @@ def test_options_come_from_the_environment(
     fleetsim(
         FLEETSIM_SEED="12", FLEETSIM_TRUTH_CHECK="0", FLEETSIM_RESULTS=str(tmp_path)
     )
-    ((plan, options, watcher),) = made.calls
+    ((plan, options, views),) = made.calls
     assert (plan.seed, options.check_truth, options.results) == (12, False, tmp_path)
-    assert isinstance(watcher, Progressing)
+    assert [type(view) for view in views] == [Lines]
+
+
+def test_a_page_on_top(runner: Callable[..., Runner]) -> None:
+    """--ui shows the run in the browser, also where the terminal shall be quiet."""
+    made = runner()
+    assert fleetsim("--ui", "0", "--quiet").exit_code == 0
+    ((_, _, views),) = made.calls
+    assert [type(view) for view in views] == [LivePage]
+    refused = fleetsim("--ui", "elsewhere")
+    assert refused.exit_code == 2
+    assert "the port is a number" in refused.stderr
 
 
 def test_time_scale_shortens_the_plan(runner: Callable[..., Runner]) -> None:
