@@ -87,6 +87,12 @@ class Program(LazyCommands):
             summary="Metrics of a run: the list of them, and a Grafana dashboard.",
             panel=LEARN,
         ),
+        "log-format": LazyCommand(
+            target="fleetsim.cli.log_format:log_format_command",
+            summary="Print what to put into a server's configuration so that a run can "
+            "read its log.",
+            panel=PREPARE,
+        ),
         "profiles": LazyCommand(
             target="fleetsim.cli.profiles:profiles_command",
             summary="List the device profiles, or show one with the source of every "

@@ -45,7 +45,7 @@ def settings() -> str:
     return (
         "global\n"
         "  # to a syslog server that writes a file, or: log stdout format raw local0\n"
-        "  log /dev/log local0\n"
+        "  log /dev/log len 8192 local0\n"
         "frontend devices\n"
         "  mode http\n"
         "  log global\n"

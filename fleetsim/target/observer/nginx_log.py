@@ -49,6 +49,8 @@ _FAILED: Final = re.compile(
 def settings() -> str:
     """What belongs into nginx's configuration, level ``http``."""
     return (
+        "# behind a balancer that speaks the PROXY protocol: let peer be\n"
+        "# $proxy_protocol_addr:$proxy_protocol_port\n"
         f"log_format fleetsim escape=json '{json.dumps(FIELDS)}';\n"
         "access_log /var/log/nginx/fleetsim.log fleetsim;\n"
         "error_log /var/log/nginx/fleetsim-errors.log info;\n"

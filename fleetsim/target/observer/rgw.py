@@ -22,6 +22,15 @@ _WANTED: Final = ("req", "failed_req", "put", "put_b", "get")
 _TIMEOUT_S: Final = 5.0
 
 
+def settings() -> str:
+    """What belongs into ``ceph.conf``; the scenario names the socket."""
+    return (
+        "[client.rgw.a]\n"
+        "  # the default; name it: target: {observe: {rgw_admin_socket: PATH}}\n"
+        "  admin_socket = /var/run/ceph/$cluster-$name.$pid.asok\n"
+    )
+
+
 async def read_counters(socket: Path) -> dict[str, int]:
     """Read the counters ``req``, ``failed_req``, ``put``, ``put_b`` and ``get``.
 
