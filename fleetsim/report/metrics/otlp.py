@@ -187,8 +187,8 @@ class OtlpView(LiveView):
             self._say(
                 f"metrics over OTLP: {self._delivered} of {self._tried} exports delivered"
             )
-        self._thread.shutdown(wait=False, cancel_futures=True)
         self._exporter.shutdown(timeout_millis=0)
+        await asyncio.to_thread(self._settle)
         logger = logging.getLogger(_LOGGER)
         logger.removeHandler(self._reasons)
         logger.propagate = True
@@ -221,6 +221,12 @@ class OtlpView(LiveView):
         """Keep what is known only now for the last push."""
         if self._meter is not None:
             self._final = self._meter.conclude(summary)
+
+    def _settle(self) -> None:
+        """Give the thread a moment to end: its last words shall meet a listener."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        if self._under_way is not None:
+            wait([self._under_way], timeout=1.0)
 
     def _submit(self, readings: Sequence[Reading]) -> Future[bool]:
         self._tried += 1
