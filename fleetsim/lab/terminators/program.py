@@ -37,7 +37,8 @@ class Wiring:
 
     Attributes:
         listen: Host and port of its own; ``None`` = devices come through the lab, which
-            listens for it.
+            listens for it. For some 100 ms after a reload both the old and the new
+            settings may meet a connection there.
         upstream: S3 server behind it, plain HTTP, ``host:port``; ``None`` = the lab.
         session_cache: Keep TLS sessions across changes of certificates and lists, as
             a server does that nobody thought about. A revoked device can then resume.

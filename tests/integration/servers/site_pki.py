@@ -34,7 +34,7 @@ class SitePki:
         ids.write_text("\n".join(device_ids))
         _pki("init", path)
         self.renew_server()
-        _pki("issue", "devices", path, "--ids", ids)
+        _pki("issue", "devices", path, "--ids", ids, "--pool", "2")
 
     def renew_server(self, *options: str) -> None:
         """Issue the front's next certificate."""
