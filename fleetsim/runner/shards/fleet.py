@@ -2,26 +2,21 @@
 
 What is asked about the whole fleet is answered from the newest glance and tick of every
 shard, added up. What is to happen to devices goes to the shards that run them; an action
-is done when all of these have answered. Before anything is sent to a shard it is told how
-its surroundings have changed, so that no device is judged by a world that is gone.
+is done when all of these have answered (:mod:`fleetsim.runner.shards.devices`).
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
-from fleetsim.core.device import Reported
 from fleetsim.core.device_settings import NS_PER_S, RunClock
 from fleetsim.core.histogram import Histogram
 from fleetsim.core.outcomes import DeviceOutcome, GeneratorHealth, ProcessHealth
 from fleetsim.core.progress import Progress
-from fleetsim.core.settings import Credentials
 from fleetsim.core.sums import add_up
-from fleetsim.engine.actions import FLAT_BATTERY_UNIX_S, count_reports, spread
-from fleetsim.engine.clock import MonotonicClock
 from fleetsim.engine.fleet import CohortBinding, Ending, Timing
 from fleetsim.engine.health import peak_rss_bytes
 from fleetsim.engine.merging import merge_health, merge_progress
@@ -30,10 +25,10 @@ from fleetsim.exceptions import GeneratorError, RecordingError
 from fleetsim.recording.recorder import LatencyLog, Snapshot
 from fleetsim.recording.shards import LostDevices, make_shard_folder
 from fleetsim.runner.shards.child import GLANCE_S
+from fleetsim.runner.shards.devices import SharedDevices
 from fleetsim.runner.shards.member import Member
 from fleetsim.runner.shards.messages import (
     Answer,
-    Around,
     Ended,
     Failed,
     GivenIdentities,
@@ -43,12 +38,9 @@ from fleetsim.runner.shards.messages import (
     Ready,
     Tick,
     ToParent,
-    ToShard,
 )
 from fleetsim.runner.shards.names import SharedNames
-from fleetsim.runner.stranding import Surroundings
 from fleetsim.scenario.plan import DevicePlan, Plan
-from fleetsim.transport.base import ClientIdentity
 from fleetsim.transport.resolver import Resolver
 
 LEAD_NS: Final = 20_000_000
@@ -83,7 +75,7 @@ class Sharding:
     is_surveyed: bool = False
 
 
-class ShardedFleet:
+class ShardedFleet(SharedDevices):
     """Runs the devices of a plan in several processes.
 
     Args:
@@ -107,6 +99,19 @@ class ShardedFleet:
         on_lost: Lost,
         wall_clock: Callable[[int], RunClock],
     ) -> None:
+        shares = [plan.shard(i, sharding.count) for i in range(sharding.count)]
+        super().__init__(
+            [
+                Member(
+                    name=f"shard {share.shard_index + 1} of {sharding.count}",
+                    devices=share.devices,
+                    on_message=self._take,
+                    on_gone=self._gone,
+                )
+                for share in shares
+            ]
+        )
+        self._shares = shares
         self._plan = plan
         self._bindings = bindings
         self._sharding = sharding
@@ -114,17 +119,6 @@ class ShardedFleet:
         self._on_tick = on_tick
         self._on_lost = on_lost
         self._wall_clock = wall_clock
-        self._clock = MonotonicClock()
-        self._shares = [plan.shard(i, sharding.count) for i in range(sharding.count)]
-        self._members = [
-            Member(
-                name=f"shard {share.shard_index + 1} of {sharding.count}",
-                devices=share.devices,
-                on_message=self._take,
-                on_gone=self._gone,
-            )
-            for share in self._shares
-        ]
         self._all_ready = asyncio.Event()
         self._all_over = asyncio.Event()
         self._is_begun = False
@@ -134,10 +128,6 @@ class ShardedFleet:
         self._end_by_ns = plan.duration_ns + plan.drain_ns + GRACE_NS
         self._intervals: dict[str, Histogram] = {}
         self._logged_ns = 0
-        self._reports: dict[int, Reported] = {}
-        self._known_reports: dict[Reported, Reported] = {}
-        self._look: Callable[[], Surroundings] | None = None
-        self._around: Surroundings | None = None
         self._cpu_mark_s = time.process_time()
         self._names: SharedNames | None = None
 
@@ -281,9 +271,7 @@ class ShardedFleet:
 
     def _saw(self, member: Member, glance: Glance) -> None:
         member.saw(glance)
-        known = self._known_reports
-        for index, report in glance.reported.items():
-            self._reports[index] = known.setdefault(report, report)
+        self._learn(glance.reported)
 
     def _ticked(self, member: Member, tick: Tick) -> None:
         member.ticked(tick)
@@ -363,103 +351,6 @@ class ShardedFleet:
         for member in self._members:
             member.process.send(order)
 
-    def _refresh(self) -> None:
-        """Tell every shard how its surroundings have changed, if they have."""
-        if self._look is None:
-            return
-        around = self._look()
-        if self._around is not None and around.is_as(self._around):
-            return
-        self._around = around
-        for member in self._members:
-            member.process.send(Around(around))
-
-    def _tell(self, message: ToShard) -> None:
-        self._refresh()
-        for member in self._members:
-            member.send(message)
-
-    def surround(
-        self,
-        look: Callable[[], Surroundings],
-        *,
-        identity: Callable[[str], ClientIdentity | None],
-        server_unix_s: Callable[[int], int],
-    ) -> None:
-        """Let devices be declared stranded where these surroundings prove it.
-
-        The shards know the identities of their devices and the servers' clock.
-        """
-        del identity, server_unix_s
-        self._look = look
-        self._refresh()
-
-    # ------------------------------------------------------------ actions
-
-    async def _act(self, action: str, indexes: Iterable[int], *arguments: Any) -> int:
-        shares: dict[int, list[int]] = {}
-        for index in indexes:
-            shares.setdefault(index % len(self._members), []).append(index)
-        return await self._call_all(
-            {number: (action, share, *arguments) for number, share in shares.items()}
-        )
-
-    async def _call_all(self, calls: Mapping[int, tuple[Any, ...]]) -> int:
-        self._refresh()
-        async with asyncio.TaskGroup() as group:
-            answers = [
-                group.create_task(self._members[number].call(*call))
-                for number, call in calls.items()
-            ]
-        return sum(answer.result() for answer in answers)
-
-    async def power_cycle(self, indexes: Sequence[int], *, over_s: float = 0.0) -> int:
-        """See :meth:`fleetsim.engine.actions.DeviceActions.power_cycle`."""
-        if not over_s:
-            return await self._act("power_cycle", indexes)
-        shares: dict[int, list[tuple[int, int]]] = {}
-        for index, at_ns in spread(indexes, self.now_ns(), over_s):
-            shares.setdefault(index % len(self._members), []).append((index, at_ns))
-        return await self._call_all(
-            {number: ("power_cycle_at", share) for number, share in shares.items()}
-        )
-
-    async def sleep(self, indexes: Iterable[int]) -> int:
-        """Switch devices off."""
-        return await self._act("sleep", indexes)
-
-    async def wake(self, indexes: Iterable[int]) -> int:
-        """Switch devices on again."""
-        return await self._act("wake", indexes)
-
-    async def skew_clock(self, indexes: Iterable[int], by_s: float) -> int:
-        """Move the clocks of devices."""
-        return await self._act("skew_clock", indexes, by_s)
-
-    async def set_clock(self, indexes: Iterable[int], unix_s: int) -> int:
-        """Set the clocks of devices."""
-        return await self._act("set_clock", indexes, unix_s)
-
-    async def lose_rtc(self, indexes: Iterable[int]) -> int:
-        """Let the clocks of devices begin again at 2000-01-01."""
-        return await self.set_clock(indexes, FLAT_BATTERY_UNIX_S)
-
-    async def set_network(self, indexes: Iterable[int], is_up: bool) -> int:
-        """Take the network of devices away or give it back."""
-        return await self._act("set_network", indexes, is_up)
-
-    async def set_credentials(
-        self, indexes: Iterable[int], credentials: Credentials
-    ) -> int:
-        """Let devices sign with other S3 keys."""
-        return await self._act("set_credentials", indexes, credentials)
-
-    def set_identity(self, index: int, identity: ClientIdentity | None) -> bool:
-        """Give a device another client certificate; it travels with those of others."""
-        member = self._members[index % len(self._members)]
-        member.give(index, identity)
-        return not member.is_over
-
     # ------------------------------------------------------------ questions
 
     @property
@@ -477,23 +368,6 @@ class ShardedFleet:
     def lost(self) -> tuple[LostDevices, ...]:
         """What died, shard by shard."""
         return tuple(m.lost for m in self._members if m.lost is not None)
-
-    def now_ns(self) -> int:
-        """Run time."""
-        return self._clock.now_ns()
-
-    def reported(self, index: int) -> Reported | None:
-        """What the last device.json says that the server stored of a device."""
-        return self._reports.get(index)
-
-    def count_reported(
-        self,
-        is_wanted: Callable[[Reported], bool],
-        indexes: Iterable[int] | None = None,
-    ) -> int:
-        """Count devices whose last stored device.json says something."""
-        chosen = self._reports if indexes is None else indexes
-        return count_reports(map(self._reports.get, chosen), is_wanted)
 
     def figures(self) -> dict[str, float]:
         """Live figures, by the names that conditions of a scenario use."""
