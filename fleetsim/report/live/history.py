@@ -139,6 +139,7 @@ def progress_line(frame: LiveFrame) -> dict[str, Any]:
         "powered": frame.powered,
         "in_flight": frame.in_flight,
         "backlog": frame.backlog,
+        "sent_bytes": frame.sent_bytes,
         "states": {name: count for name, count in frame.states.items() if count},
         "groups": dict(frame.groups),
         "bundles": [

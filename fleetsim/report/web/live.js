@@ -105,7 +105,7 @@ async function load() {
   $("messages").replaceChildren();
   if (data.run) {
     map.load(data.run, data.layers);
-    $("time").disabled = false;
+    for (const option of $("layer").options) option.hidden = option.disabled = !(option.value in data.layers);
   }
   data.notes.forEach((note) => addMessage(note.text, note.entry));
   showAll();
@@ -139,7 +139,7 @@ function follow() {
     addMessage(note.text, note.entry);
     showTimeline();
   });
-  on("message", (note) => addMessage(note.text));
+  on("message", (note) => addMessage(note.text, null, note.at_s));
   on("end", ({ ending }) => {
     page.ending = ending;
     showHead();
@@ -468,7 +468,7 @@ async function showDevice(index) {
   if (map.selected !== index) return;
   const changes = found?.changes.length
     ? found.changes.map((each) => ({ t: each.at_s, state: each.state, reason: each.reason }))
-    : layer("state").history(index).map((each) => ({ t: each.t, state: layer("state").names[each.code], reason: "" }));
+    : (layer("state")?.history(index) || []).map((each) => ({ t: each.t, state: layer("state").names[each.code], reason: "" }));
   const history = make("ol", { class: "history" }, ...changes.slice(-40).reverse().map((each) =>
     make("li", {}, make("span", { class: "when" }, clock(each.t)), make("span", { class: `state state-${each.state}` }, each.state), make("span", { class: "reason" }, each.reason))));
   const parts = [make("h3", {}, "Contact"), history];
