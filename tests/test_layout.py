@@ -45,7 +45,9 @@ ELSEWHERE = {
     "lab/terminators/launch.py": "integration/test_real_front_swaps.py",
     "lab/terminators/terminator.py": "integration/test_real_front_swaps.py",
     "lab/tls_front.py": "integration/test_lab_front.py",
+    "runner/control_plane.py": "integration/test_target_control.py",
     "target/control.py": "integration/test_target_control.py",
+    "target/http_session.py": "integration/test_bad_target.py",
 }
 MODULES = sorted(
     str(path.relative_to(PACKAGE))

@@ -134,7 +134,7 @@ def push_command(
     )
     typer.echo(
         f"stored {len(pushed.data):,} bytes (SHA-256 {pushed.sha256}) for "
-        f"{len(devices):,} devices: {where}/<ID>/{pushed.name}"
+        f"{len(devices):,} device{'' if len(devices) == 1 else 's'}: {where}/<ID>/{pushed.name}"
     )
 
 

@@ -25,6 +25,7 @@ from fleetsim.core.settings import Credentials, Endpoint, RequestStyle
 from fleetsim.exceptions import InputError, Problem, TargetError
 from fleetsim.target.deletion import Deleted, add_content_md5, can_be_in_xml
 from fleetsim.target.explain import base_url, explain, is_missing_bucket, place
+from fleetsim.target.http_session import NoRedirects, stay_in_region
 
 CONNECTIONS: Final = 16
 _CONNECT_TIMEOUT_S: Final = 5
@@ -126,7 +127,6 @@ class Control:
         self._clock = clock
         self._stack = AsyncExitStack()
         self._client: Any = None
-        self._other_region = ""
 
     async def __aenter__(self) -> Self:
         if self.endpoint.is_tls and self._ca_file is not None:
@@ -151,6 +151,7 @@ class Control:
             # other S3 servers do not all know the checksums AWS added in 2024
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
+            http_session_cls=NoRedirects,
         )
         session = aioboto3.Session(
             aws_access_key_id=credentials.access_key,
@@ -167,7 +168,7 @@ class Control:
             )
         except (botocore.exceptions.BotoCoreError, ValueError, OSError) as exc:
             raise explain(exc, endpoint) from exc
-        client.meta.events.register_first("needs-retry.s3", self._note_region)
+        client.meta.events.register_first("needs-retry.s3", stay_in_region)
         client.meta.events.register("before-sign.s3.DeleteObjects", add_content_md5)
         return client
 
@@ -199,7 +200,7 @@ class Control:
                 raise explain(exc, self.endpoint) from exc
         headers = answer["ResponseMetadata"]["HTTPHeaders"]
         self._note_clock(headers.get("date", ""))
-        region = self._other_region or headers.get("x-amz-bucket-region", "")
+        region = headers.get("x-amz-bucket-region", "")
         if region not in {"", self.endpoint.region}:
             raise TargetError(
                 place(self.endpoint),
@@ -375,16 +376,6 @@ class Control:
             )
         except _TROUBLE as exc:
             raise explain(exc, self.endpoint) from exc
-
-    def _note_region(self, response: Any, **_: Any) -> None:
-        # botocore follows to another region and says nothing; devices do not follow
-        if response is None:
-            return  # no response at all: a connection failed
-        error = response[1].get("Error", {})
-        if error.get("Code") in {"AuthorizationHeaderMalformed", "PermanentRedirect"}:
-            headers = response[1].get("ResponseMetadata", {}).get("HTTPHeaders", {})
-            region = error.get("Region") or headers.get("x-amz-bucket-region")
-            self._other_region = str(region or "another one")
 
     def _note_clock(self, date: str) -> None:
         try:

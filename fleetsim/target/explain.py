@@ -21,17 +21,27 @@ _BY_CODE: Final = {
         "key (or a proxy changes requests)"
     ),
     "InvalidToken": "does not accept the session token: check AWS_SESSION_TOKEN",
+    "InvalidTokenId": "does not accept the session token: check AWS_SESSION_TOKEN",
     "ExpiredToken": "says the session token has expired: get new credentials",
+    "TokenRefreshRequired": "says the session token must be renewed: get new credentials",
     "AccessDenied": (
-        "denies access: these credentials lack a right on the bucket (ListBucket, "
-        "PutObject and DeleteObject are needed)"
+        "denies access: the bucket belongs to somebody else, or these credentials lack "
+        "a right on it (ListBucket, PutObject and DeleteObject are needed)"
     ),
+    "AllAccessDisabled": "has shut this bucket or its owner off",
+    "AccountProblem": "has shut this account off",
+    "UserSuspended": "has suspended the user of this access key",
+    "NotSignedUp": "says that this account has no S3",
     "RequestTimeTooSkewed": (
         "says the clock of this machine is wrong (more than 15 minutes off)"
     ),
     "AuthorizationHeaderMalformed": "expects another region",
     "PermanentRedirect": "keeps this bucket in another region",
     "IllegalLocationConstraintException": "keeps its buckets in another region",
+    "TemporaryRedirect": "moves this bucket to another address for now: try again later",
+    "QuotaExceeded": "says that a quota is used up",
+    "EntityTooLarge": "does not take objects of this size (a single PUT: 5 GiB at most)",
+    "InvalidBucketName": "does not take this bucket name",
     "BucketAlreadyExists": "has this bucket already, and somebody else owns it",
     "SlowDown": "is overloaded (SlowDown)",
     "ServiceUnavailable": "is overloaded (ServiceUnavailable)",
@@ -97,7 +107,10 @@ def _of_code(exc: botocore.exceptions.ClientError, endpoint: Endpoint) -> str:
     code, message = str(error.get("Code", "")), str(error.get("Message", ""))
     status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if is_missing_bucket(exc):
-        return f"there is no bucket {endpoint.bucket!r} here: create it first"
+        return (
+            f"there is no bucket {endpoint.bucket!r} here: create it first, or let "
+            "--create-bucket do it"
+        )
     words = _BY_CODE.get(code)
     if code in {"AuthorizationHeaderMalformed", "PermanentRedirect"}:
         region = error.get("Region") or exc.response.get("ResponseMetadata", {}).get(
@@ -105,6 +118,10 @@ def _of_code(exc: botocore.exceptions.ClientError, endpoint: Endpoint) -> str:
         ).get("x-amz-bucket-region", "")
         hint = f" (it expects {region!r})" if region else ""
         return f"{words}, not {endpoint.region!r}{hint}: {message[:200]}"
+    location = _location(exc)
+    if 300 <= status < 400 and location:
+        words = words or "answers with a redirect"
+        return f"{words} (status {status}, to {location}); devices follow none"
     if words is None and status == 400 and not endpoint.is_tls and "HTTPS" in message:
         words = "speaks HTTPS on this port: use https:// in the endpoint"
     if words is None and code.isdigit():
@@ -114,6 +131,13 @@ def _of_code(exc: botocore.exceptions.ClientError, endpoint: Endpoint) -> str:
             "and port"
         )
     return words or f"refused the request: {status} {code} {message[:200]}".rstrip()
+
+
+def _location(exc: botocore.exceptions.ClientError) -> str:
+    """Where a redirect leads, without its query, which may carry a signature."""
+    headers = exc.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    endpoint = exc.response.get("Error", {}).get("Endpoint", "")
+    return str(headers.get("location", endpoint)).partition("?")[0][:200]
 
 
 def _of_tls(cause: ssl.SSLError, endpoint: Endpoint) -> str:

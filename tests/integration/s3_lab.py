@@ -5,7 +5,7 @@ import contextlib
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from aiohttp import web
 
@@ -24,6 +24,9 @@ ACCESS_KEY = "FLEETSIMTESTKEY01"
 SECRET_KEY = "a/secret+key=of-the-test-lab"
 BUCKET = "fleet"
 MIB = 1024 * 1024
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Wrap = Callable[[Handler], Handler]
 
 
 def lab_settings(**changes: object) -> S3Settings:
@@ -53,12 +56,14 @@ class RunningLab:
         tls: ssl.SSLContext | None = None,
         *,
         is_bare: bool = False,
+        wrap: Wrap | None = None,
     ) -> None:
         self.store = store
         self.requests: list[RequestLog] = []
         self._settings = settings
         self._tls = tls
         self._is_bare = is_bare
+        self._wrap = wrap
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -92,8 +97,11 @@ class RunningLab:
         app = create_app(self._settings, self.store, time.time, self.requests.append)  # noqa: TID251  # real clients sign with the real clock
         self.service = app[SERVICE]
         runner: web.BaseRunner
-        if self._is_bare:
-            server = web.Server(self.service.handle, **SERVER_OPTIONS)
+        if self._is_bare or self._wrap is not None:
+            handle: Handler = self.service.handle
+            if self._wrap is not None:
+                handle = self._wrap(handle)
+            server = web.Server(handle, **SERVER_OPTIONS)
             runner = web.ServerRunner(server)
         else:
             runner = web.AppRunner(app, **SERVER_OPTIONS)
@@ -113,10 +121,18 @@ def running_lab(
     tls: ssl.SSLContext | None = None,
     *,
     is_bare: bool = False,
+    wrap: Wrap | None = None,
 ) -> Iterator[RunningLab]:
-    """Run a lab for the duration of a ``with`` block, bare or as an application."""
+    """Run a lab for the duration of a ``with`` block, bare or as an application.
+
+    With ``wrap`` something stands between the connection and the lab.
+    """
     lab = RunningLab(
-        settings or lab_settings(), store or MemoryStore(), tls, is_bare=is_bare
+        settings or lab_settings(),
+        store or MemoryStore(),
+        tls,
+        is_bare=is_bare,
+        wrap=wrap,
     )
     lab.start()
     try:
