@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 import uvloop
 
+from fleetsim.cli.exporters import OtlpOption, PrometheusOption, exporters
 from fleetsim.cli.options import (
     AllowCommands,
     Results,
@@ -98,6 +99,8 @@ def run_command(
     time_scale: TimeScale = None,
     allow_commands: AllowCommands = False,
     ui: UiOption = None,
+    prometheus: PrometheusOption = None,
+    otlp: OtlpOption = None,
     quiet: Annotated[
         bool,
         typer.Option(
@@ -120,7 +123,7 @@ def run_command(
       fleetsim run quickstart
       fleetsim run my.yaml --set duration=2m --json
       fleetsim run ca_rotation --time-scale 10 --front nginx
-      fleetsim run quickstart --ui 8089
+      fleetsim run quickstart --ui 8089 --prometheus 9464
     """
     # Whatever ends the program shall remove the private keys it made.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -144,6 +147,7 @@ def run_command(
         clean=clean,
     )
     views = [] if quiet else [progress_view(sys.stderr)]
+    views += exporters(prometheus, otlp, views[0].say if views else _say)
     views += pages(ui, _say)
     folder, summary = uvloop.run(run_live(plan, options, views))
     if as_json:
