@@ -94,8 +94,8 @@ class Feed:
         Returns:
             The entry as it is now.
         """
-        seen = self._entries[entry.index]
         now_s = _seconds(facts.get("actual_ns"))
+        seen = replace(self._entries[entry.index], touched_s=now_s)
         match step:
             case "start":
                 seen = replace(

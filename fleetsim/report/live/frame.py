@@ -143,6 +143,7 @@ class EntryFrame:
         due_s: When it is or was due, run time; ``None`` = nobody knows yet.
         started_s: When it started.
         ended_s: When it was settled.
+        touched_s: When it took its last step.
         note: How far it is (``wave 2 of 5``), or why it was not done.
     """
 
@@ -153,6 +154,7 @@ class EntryFrame:
     due_s: float | None = None
     started_s: float | None = None
     ended_s: float | None = None
+    touched_s: float | None = None
     note: str = ""
 
 

@@ -188,7 +188,7 @@ export class FleetMap {
     const banded = this.cohorts.length <= MOST_BANDS ? this.cohorts : [{ name: "", first: 0, count: this.devices }];
     let fitted = null;
     for (let each = 1; !fitted; each *= 2) {
-      for (let size = 22; size >= 4 && !fitted; size -= 1) fitted = this.fit(banded, width, size, each, most);
+      for (let size = this.devices <= 400 ? 30 : 22; size >= 4 && !fitted; size -= 1) fitted = this.fit(banded, width, size, each, most);
     }
     Object.assign(this, fitted);
     const ratio = devicePixelRatio || 1;

@@ -139,7 +139,7 @@ function follow() {
     addMessage(note.text, note.entry);
     showTimeline();
   });
-  on("message", (note) => addMessage(note.text, null, note.at_s));
+  on("message", (note) => addMessage(note.text));
   on("end", ({ ending }) => {
     page.ending = ending;
     showHead();
@@ -409,7 +409,7 @@ function showThresholds() {
 
 function addMessage(text, entry) {
   $("messages-none").hidden = true;
-  const at = entry ? entry.ended_s ?? entry.started_s : page.frame?.now_s;
+  const at = entry ? entry.touched_s : null;
   $("messages").prepend(make("li", {}, make("span", { class: "when" }, at == null ? "" : clock(at)), text));
   while ($("messages").children.length > MOST_MESSAGES) $("messages").lastChild.remove();
 }

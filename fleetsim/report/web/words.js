@@ -32,8 +32,8 @@ function trim(value) {
 
 export function ms(value) {
   if (value == null) return "–";
-  if (value >= 10_000) return `${(value / 1000).toFixed(1)} s`;
-  if (value >= 1000) return `${(value / 1000).toFixed(2)} s`;
+  if (value >= 10_000) return `${Number((value / 1000).toFixed(1))} s`;
+  if (value >= 1000) return `${Number((value / 1000).toFixed(2))} s`;
   if (value >= 100) return `${value.toFixed(0)} ms`;
   return `${Number(value.toPrecision(3))} ms`;
 }
