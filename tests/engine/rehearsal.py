@@ -51,6 +51,8 @@ class Rehearsal:
     Args:
         script: The server.
         latency_seed: Another seed is another network timing: 5 to 25 ms per step.
+        fleet_class: Kind of fleet.
+        shard: Index and number of shards: which share of the devices is run.
 
     Attributes:
         records: Attempts.
@@ -60,6 +62,8 @@ class Rehearsal:
 
     script: Script = obliging
     latency_seed: int = 0
+    fleet_class: type[Fleet] = Fleet
+    shard: tuple[int, int] = (0, 1)
     records: list[Record] = field(default_factory=list)
     changes: list[tuple[str, Change]] = field(default_factory=list)
     channels: dict[str, ScriptedChannel] = field(default_factory=dict)
@@ -101,7 +105,7 @@ class Rehearsal:
         """Run a fleet, all devices on at 0, while somebody acts on it."""
 
         async def main() -> Ending:
-            self.fleet = Fleet(
+            self.fleet = self.fleet_class(
                 [
                     DevicePlan(
                         index=index,
@@ -112,7 +116,7 @@ class Rehearsal:
                         phase_ns=index * 10 * S // devices,
                         clock_skew_s=0.0,
                     )
-                    for index in range(devices)
+                    for index in range(self.shard[0], devices, self.shard[1])
                 ],
                 [
                     CohortBinding(
