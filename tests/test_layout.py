@@ -15,10 +15,13 @@ WITHOUT_TESTS = {
     "core/events.py": "values without behaviour; every device test builds them",
     "recording/record.py": "values without behaviour; the columns test holds its fields",
     "recording/names.py": "file names; the run folder test spells them out",
+    "runner/shards/messages.py": "values without behaviour; the wire test sends them",
     "transport/base.py": "protocols; both channels are tested against them",
 }
 # Module → test that proves it under another name: a program or a socket is part of it.
 ELSEWHERE = {
+    "cli/clean.py": "integration/test_cleaning.py",
+    "cli/push.py": "integration/test_cleaning.py",
     "exceptions.py": "cli/test_errors.py",
     "lab/child.py": "integration/test_lab_process.py",
     "lab/faults/blackhole.py": "integration/test_lab_faults.py",
@@ -45,8 +48,15 @@ ELSEWHERE = {
     "lab/terminators/launch.py": "integration/test_real_front_swaps.py",
     "lab/terminators/terminator.py": "integration/test_real_front_swaps.py",
     "lab/tls_front.py": "integration/test_lab_front.py",
-    "runner/control_plane.py": "integration/test_target_control.py",
+    "runner/control_plane.py": "integration/test_cleaning.py",
+    "runner/driving.py": "integration/test_processes.py",
+    "runner/running.py": "runner/test_stranding.py",
+    "runner/shards/child.py": "integration/test_processes.py",
+    "runner/shards/devices.py": "runner/shards/test_fleet.py",
+    "runner/shards/process.py": "integration/test_processes.py",
     "target/control.py": "integration/test_target_control.py",
+    "transport/sdk/channel.py": "integration/test_sdk_channel.py",
+    "transport/sdk/client.py": "integration/test_sdk_channel.py",
     "target/http_session.py": "integration/test_bad_target.py",
 }
 MODULES = sorted(

@@ -143,9 +143,18 @@ def plan_for(
             {"name": "devices", "count": 1, "profile": profile, "trust": "empty"}
         ],
     }
-    return make_plan(
-        parse_scenario(json.dumps(data), "options", load_profile), load_profile
-    )
+    try:
+        scenario = parse_scenario(json.dumps(data), "", load_profile)
+    except InputError as error:
+        raise InputError(
+            Problem(_option(each.where), each.what) for each in error.problems
+        ) from error
+    return make_plan(scenario, load_profile)
+
+
+def _option(where: str) -> str:
+    """The option that filled a field of the scenario."""
+    return f"--{where.rpartition('.')[2].rpartition(' ')[2].replace('_', '-')}"
 
 
 def devices_of(
