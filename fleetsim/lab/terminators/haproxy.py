@@ -24,6 +24,7 @@ from fleetsim.lab.terminators.program import (
 from fleetsim.target.observer.haproxy_log import (
     CONNECTION,
     ERROR_FORMAT,
+    FORMAT,
     HaproxyReader,
 )
 from fleetsim.transport.tls_server import ServerTls
@@ -119,7 +120,7 @@ class Haproxy:
     def parse(self, line: str) -> HandshakeEntry | None:
         """See :class:`~fleetsim.lab.terminators.program.Program`."""
         seen = self._reader.read(line)
-        return None if seen is None else entry_of(seen)
+        return None if seen is None or not seen.is_first else entry_of(seen)
 
     def _lines(
         self, tls: ServerTls, generation: int, capacity: Capacity, wiring: Wiring
@@ -153,9 +154,7 @@ class Haproxy:
             ),
             "log global",
             "option dontlognull",
-            # One line a connection: later requests say nothing new about TLS.
-            "http-request set-log-level silent unless { http_first_req }",
-            f"log-format '{_REQUEST}'",
+            *_log_lines(is_alone=wiring.listen is not None),
             f"error-log-format '{ERROR_FORMAT}'",
             "default_backend s3",
             "backend s3",
@@ -181,6 +180,17 @@ class Haproxy:
             yield f"ca-file {folder}/{files.CLIENT_CA} verify {mode}"
         if tls.check_crl:
             yield f"crl-file {folder}/{files.CRL}"
+
+
+def _log_lines(*, is_alone: bool) -> Iterator[str]:
+    """What is logged of a connection that carries requests."""
+    if is_alone:
+        yield f"log-format '{FORMAT}'"
+        return
+    # One line a connection: later requests say nothing new about TLS, and the lab
+    # counts them itself.
+    yield "http-request set-log-level silent unless { http_first_req }"
+    yield f"log-format '{_REQUEST}'"
 
 
 def _at(place: str) -> str:

@@ -92,7 +92,7 @@ class Nginx:
     def parse(self, line: str) -> HandshakeEntry | None:
         """See :class:`~fleetsim.lab.terminators.program.Program`."""
         seen = self._reader.read(line)
-        return None if seen is None else entry_of(seen)
+        return None if seen is None or not seen.is_first else entry_of(seen)
 
     @staticmethod
     def _place(config: str) -> Sequence[str]:
@@ -102,9 +102,8 @@ class Nginx:
     def _lines(
         self, tls: ServerTls, generation: int, capacity: Capacity, wiring: Wiring
     ) -> Iterator[str]:
-        evidence = dict(_EVIDENCE)
-        if wiring.listen is not None:
-            evidence["peer"] = "$remote_addr:$remote_port"
+        is_alone = wiring.listen is not None
+        evidence = FIELDS if is_alone else _EVIDENCE
         # A connection of a client takes one more to the S3 endpoint.
         slots = 2 * capacity.connections + 16
         if self._user is not None:
@@ -121,10 +120,11 @@ class Nginx:
                 f"{module}_temp_path {module};"
                 for module in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
             ),
-            f"log_format evidence escape=json '{json.dumps(evidence)}';",
-            # One line a connection: later requests say nothing new about TLS.
+            f"log_format evidence escape=json '{json.dumps(dict(evidence))}';",
+            # One line a connection: later requests say nothing new about TLS, and the
+            # lab counts them itself.
             "map $connection_requests $is_first { default 0; 1 1; }",
-            f"access_log {HANDSHAKES} evidence if=$is_first;",
+            f"access_log {HANDSHAKES} evidence{'' if is_alone else ' if=$is_first'};",
             "server_names_hash_bucket_size 512;",
             "server_tokens off;",
             "client_max_body_size 0;",

@@ -14,13 +14,16 @@ import argparse
 import asyncio
 import shlex
 import signal
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import typer
 import uvloop
 
 from fleetsim.pki.files import write_new
+from tests.integration.servers.ceph import CephServer
 from tests.integration.servers.fronts import FrontKind, front
 from tests.integration.servers.process import MissingServerError, ServerFailedError
 from tests.integration.servers.s3_server import S3Server
@@ -36,7 +39,7 @@ target:
   endpoint: {endpoint}
   bucket: fleet
   ca_file: pki/root.pem
-cohorts:
+{observe}cohorts:
   - name: vehicles
     count: 100
     security: {security}
@@ -82,15 +85,19 @@ async def _serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)
     if kind is None:
-        _tell(server, folder, server.url, "low", "")
+        _tell(server, folder, server.url, "low")
         await done.wait()
         return
     pki = SitePki(folder / "pki", ["00000001"])
     tls = pki.front_tls(is_mutual=is_mutual)
     async with front(kind, tls, server.port) as running:
-        client = "    client_certificates: {pki: pki}\n" if is_mutual else ""
-        security = "high" if is_mutual else "medium"
-        _tell(server, folder, f"https://{HOST}:{running.port}", security, client)
+        _tell(
+            server,
+            folder,
+            f"https://{HOST}:{running.port}",
+            "high" if is_mutual else "medium",
+            {f"{kind}_log": running.log} if running.log is not None else {},
+        )
         while not done.is_set():
             await changed.wait()
             changed.clear()
@@ -100,14 +107,27 @@ async def _serve(
 
 
 def _tell(
-    server: S3Server, folder: Path, endpoint: str, security: str, client: str
+    server: S3Server,
+    folder: Path,
+    endpoint: str,
+    security: str,
+    logs: Mapping[str, Path] = MappingProxyType({}),
 ) -> None:
     lines = [
         f"export {name}={shlex.quote(value)}\n"
         for name, value in server.variables.items()
     ]
     write_new(folder / "env", "".join(lines).encode(), is_secret=True)
-    scenario = _SCENARIO.format(endpoint=endpoint, security=security, client=client)
+    sources = dict(logs)
+    if isinstance(server, CephServer):
+        sources["rgw_admin_socket"] = server.socket
+    observe = "".join(f"    {name}: [{path}]\n" for name, path in sources.items())
+    scenario = _SCENARIO.format(
+        endpoint=endpoint,
+        security=security,
+        observe=f"  observe:\n{observe}" if observe else "",
+        client="    client_certificates: {pki: pki}\n" if security == "high" else "",
+    )
     if security == "low":
         scenario = scenario.replace("  ca_file: pki/root.pem\n", "")
     write_new(folder / "fleet.yaml", scenario.encode())

@@ -57,6 +57,11 @@ class Envoy:
         self._folder = folder
         self._admin = f"http://127.0.0.1:{admin_port}"
 
+    @property
+    def log(self) -> None:
+        """Its log has a format of its own."""
+        return
+
     def write(self, tls: ServerTls) -> int:
         """Write what has changed into place; returns how many files that are."""
         changed = 0

@@ -47,6 +47,11 @@ class Front(Protocol):
         """Where it listens on 127.0.0.1."""
         ...
 
+    @property
+    def log(self) -> Path | None:
+        """Log that ``target: observe`` can read; ``None`` = it has none."""
+        ...
+
     async def swap(self, tls: ServerTls) -> None:
         """Use other settings from now on."""
         ...
@@ -58,10 +63,12 @@ class TerminatorFront:
 
     Attributes:
         port: Where it listens on 127.0.0.1.
+        log: Log that ``target: observe`` can read.
         terminator: The program.
     """
 
     port: int
+    log: Path
     terminator: Terminator
 
     async def swap(self, tls: ServerTls) -> None:
@@ -111,7 +118,9 @@ async def front(
                 except InputError as error:
                     raise ServerFailedError(str(error)) from error
                 try:
-                    yield TerminatorFront(port, terminator)
+                    yield TerminatorFront(
+                        port, Path(short) / kind.value / program.log, terminator
+                    )
                 finally:
                     await terminator.stop()
             case _:

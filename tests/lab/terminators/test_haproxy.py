@@ -4,7 +4,8 @@ import pytest
 
 from fleetsim.lab.terminators import files
 from fleetsim.lab.terminators.haproxy import CERTIFICATES, Haproxy
-from fleetsim.lab.terminators.program import Capacity
+from fleetsim.lab.terminators.program import Capacity, Wiring
+from fleetsim.target.observer.haproxy_log import FORMAT
 from tests.lab.tls_clients import presented, root, server, server_tls
 
 CAPACITY = Capacity(connections=100, handshake_timeout_s=2.5, idle_timeout_s=75)
@@ -172,3 +173,23 @@ def test_order_of_check_and_run() -> None:
     assert HAPROXY.check_arguments("next.conf") == ("-c", "-f", "next.conf")
     assert HAPROXY.run_arguments() == ("-W", "-f", "front.conf")
     assert files.CRL in OLD
+
+
+def test_before_any_server() -> None:
+    """Alone, HAProxy listens on its address, logs every request and may keep sessions."""
+    wiring = Wiring(
+        listen=("127.0.0.1", 8443), upstream="127.0.0.1:7480", session_cache=True
+    )
+    found = HAPROXY.config(server_tls(), 2, CAPACITY, wiring).splitlines()
+    assert any(line.startswith("bind 127.0.0.1:8443 ssl crt-list ") for line in found)
+    assert "server s3 127.0.0.1:7480" in found
+    assert "tune.ssl.cachesize 20000" in found
+    assert f"log-format '{FORMAT}'" in found
+    assert not any("silent" in line for line in found)
+
+
+def test_later_requests_are_no_handshakes() -> None:
+    """Of a connection that is logged request by request only the first one counts."""
+    values = {"unix_s": "1.500", "status": "200"}
+    assert HAPROXY.parse(json.dumps(values | {"first": "1"})) is not None
+    assert HAPROXY.parse(json.dumps(values | {"first": "0"})) is None

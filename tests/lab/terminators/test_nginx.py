@@ -1,9 +1,11 @@
+import json
 from datetime import UTC, datetime
 
 import pytest
 
 from fleetsim.lab.terminators.nginx import Nginx
-from fleetsim.lab.terminators.program import Capacity
+from fleetsim.lab.terminators.program import Capacity, Wiring
+from fleetsim.target.observer.nginx_log import FIELDS
 from tests.lab.tls_clients import presented, root, server, server_p256, server_tls
 
 CAPACITY = Capacity(connections=100, handshake_timeout_s=2.5, idle_timeout_s=75)
@@ -197,3 +199,24 @@ def test_lines_of_failures(said: str, result: str) -> None:
 def test_other_lines(line: str) -> None:
     """What is not about a handshake is no entry: probes of the lab are not clients."""
     assert NGINX.parse(line) is None
+
+
+def test_before_any_server() -> None:
+    """Alone, nginx listens on its address, logs every request and may keep sessions."""
+    wiring = Wiring(
+        listen=("127.0.0.1", 8443), upstream="127.0.0.1:7480", session_cache=True
+    )
+    found = NGINX.config(server_tls(), 2, CAPACITY, wiring).splitlines()
+    assert "listen 127.0.0.1:8443 ssl default_server backlog=4096;" in found
+    assert "upstream s3 { server 127.0.0.1:7480 max_fails=0; keepalive 64; }" in found
+    assert "ssl_session_cache shared:devices:10m;" in found
+    assert "access_log handshakes.log evidence;" in found
+    (evidence,) = (line for line in found if line.startswith("log_format"))
+    assert json.dumps(dict(FIELDS)) in evidence
+
+
+def test_later_requests_are_no_handshakes() -> None:
+    """Of a connection that is logged request by request only the first one counts."""
+    values = dict.fromkeys(FIELDS, "") | {"unix_s": "1.5", "status": "200"}
+    assert NGINX.parse(json.dumps(values | {"nth": "1"})) is not None
+    assert NGINX.parse(json.dumps(values | {"nth": "2"})) is None

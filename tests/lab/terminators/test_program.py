@@ -4,8 +4,10 @@ from fleetsim.lab.terminators.haproxy import Haproxy
 from fleetsim.lab.terminators.nginx import Nginx, user_of_this_process
 from fleetsim.lab.terminators.program import (
     CONFIG,
+    LAB,
     Program,
     Transaction,
+    Wiring,
     listening,
 )
 
@@ -34,3 +36,22 @@ def test_transactions_hide_what_they_carry() -> None:
     """A key on its way to a program is in no repr."""
     transaction = Transaction(commands=("a key",), expected=("ok",), abort="abort")
     assert "a key" not in repr(transaction)
+
+
+def test_the_lab_listens_for_it() -> None:
+    """By default the program hears the lab's sockets only, and serves the lab's store."""
+    assert LAB.listening(3) == (
+        ("unix:front-2.sock", True),
+        ("unix:front-3.sock", True),
+    )
+    assert LAB.server == "unix:s3.sock"
+
+
+def test_a_front_of_its_own() -> None:
+    """With an address of its own that one comes first, without PROXY headers."""
+    wiring = Wiring(listen=("127.0.0.1", 8443), upstream="127.0.0.1:7480")
+    assert wiring.listening(1) == (
+        ("127.0.0.1:8443", False),
+        ("unix:front-1.sock", True),
+    )
+    assert wiring.server == "127.0.0.1:7480"
