@@ -82,7 +82,10 @@ class LogFile:
         """Files to read and where to begin, oldest first."""
         mark = self._mark
         if mark is None:
-            yield self.path, 0
+            if _identity(self.path) is None:
+                self.lost.append(f"{self.path} was never written")
+            else:
+                yield self.path, 0
             return
         current = _identity(self.path)
         if current == (mark.device, mark.inode):

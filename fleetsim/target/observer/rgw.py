@@ -104,7 +104,10 @@ def source_of(
     gained = {
         name: after[name] - (0 if restarted else before[name]) for name in _WANTED
     }
-    notes = ["counts every client of the gateway, the run's own control plane too"]
+    notes = [
+        "counts every client of the gateway, the run's own control plane too",
+        "its counter put includes uploads that it refused for a quota or lost later",
+    ]
     if restarted:
         notes.append("the gateway was started again: what it counted before is missing")
     return Source(
