@@ -7,7 +7,7 @@ from typing import Final
 
 import typer
 
-from fleetsim.exceptions import InputError, Problem
+from fleetsim.exceptions import InputError, Problem, RecordingError
 from fleetsim.report.html.page import write_page
 
 _TYPED: Final = "COMMANDLINE"  # what click calls an option that was typed
@@ -40,10 +40,13 @@ def deliver(text: str, output: Path | None) -> None:
     """Write a report to a file and say where, or to standard output.
 
     Raises:
-        RecordingError: If the file cannot be written.
+        InputError: If the file cannot be written.
     """
     if output is None:
         sys.stdout.write(text)
         return
-    write_page(output, text)
+    try:
+        write_page(output, text)
+    except RecordingError as error:
+        raise InputError(Problem(f"--output {output}", error.what)) from error
     typer.echo(str(output))
