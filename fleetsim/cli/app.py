@@ -55,6 +55,16 @@ class Program(LazyCommands):
             summary="Summarise a run again: finished, interrupted or killed.",
             panel=LOOK,
         ),
+        "compare": LazyCommand(
+            target="fleetsim.cli.compare:compare_command",
+            summary="Compare runs with the first one: better, worse, or no evidence.",
+            panel=LOOK,
+        ),
+        "query": LazyCommand(
+            target="fleetsim.cli.query:query_command",
+            summary="Query the tables of a run in SQL (DuckDB).",
+            panel=LOOK,
+        ),
         "clean": LazyCommand(
             target="fleetsim.cli.clean:clean_command",
             summary="Delete from the bucket what a run stored, and nothing else.",
