@@ -6,7 +6,7 @@ error of our own wire format cannot hide itself from the truth check.
 """
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -194,12 +194,15 @@ class Control:
                 )
             except botocore.exceptions.ClientError as exc:
                 if not (create and is_missing_bucket(exc)):
-                    raise explain(exc, self.endpoint) from exc
+                    self._note_clock(exc.response)
+                    raise explain(
+                        exc, self.endpoint, clock_skew_s=self.clock_skew_s
+                    ) from exc
                 answer = await self._create_bucket()
             except _TROUBLE as exc:
                 raise explain(exc, self.endpoint) from exc
+        self._note_clock(answer)
         headers = answer["ResponseMetadata"]["HTTPHeaders"]
-        self._note_clock(headers.get("date", ""))
         region = headers.get("x-amz-bucket-region", "")
         if region not in {"", self.endpoint.region}:
             raise TargetError(
@@ -377,9 +380,10 @@ class Control:
         except _TROUBLE as exc:
             raise explain(exc, self.endpoint) from exc
 
-    def _note_clock(self, date: str) -> None:
+    def _note_clock(self, answer: Mapping[str, Any]) -> None:
+        headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         try:
-            theirs = parsedate_to_datetime(date)
+            theirs = parsedate_to_datetime(headers.get("date", ""))
         except ValueError:
             return  # a server without a clock sends no Date (RFC 9110 6.6.1)
         self.clock_skew_s = (theirs - self._clock()).total_seconds()

@@ -46,6 +46,7 @@ _BY_CODE: Final = {
     "SlowDown": "is overloaded (SlowDown)",
     "ServiceUnavailable": "is overloaded (ServiceUnavailable)",
 }
+_SKEW_WORTH_A_WORD_S: Final = 60.0
 _NO_BUCKET: Final = frozenset({"NoSuchBucket"})
 
 
@@ -65,16 +66,25 @@ def is_missing_bucket(exc: botocore.exceptions.ClientError) -> bool:
     return exc.response.get("Error", {}).get("Code") in _NO_BUCKET
 
 
-def explain(exc: Exception, endpoint: Endpoint) -> TargetError:
+def explain(
+    exc: Exception, endpoint: Endpoint, *, clock_skew_s: float = 0.0
+) -> TargetError:
     """Put a failed request into one sentence.
 
     Args:
         exc: What botocore, aiohttp or the operating system raised.
         endpoint: Where the request went.
+        clock_skew_s: Target's clock minus ours, where it is known.
     """
     where = place(endpoint)
     if isinstance(exc, botocore.exceptions.ClientError):
-        return TargetError(where, _of_code(exc, endpoint))
+        what = _of_code(exc, endpoint)
+        if abs(clock_skew_s) >= _SKEW_WORTH_A_WORD_S:
+            # a wrong clock also makes tokens expire and requests look replayed
+            side = "ahead of" if clock_skew_s > 0 else "behind"
+            minutes = abs(clock_skew_s) / 60
+            what += f"; its clock is {minutes:,.0f} min {side} ours"
+        return TargetError(where, what)
     if isinstance(exc, botocore.exceptions.ParamValidationError):
         return TargetError(where, f"the request is not valid: {exc}")
     for cause in _causes(exc):

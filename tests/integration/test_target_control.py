@@ -16,6 +16,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import DefaultResolver
 
 from fleetsim.core.object_key import log_key
+from fleetsim.core.outcomes import StoredKey
 from fleetsim.core.payload import PayloadBlock
 from fleetsim.core.settings import Credentials, Endpoint, RequestStyle
 from fleetsim.exceptions import InputError, TargetError
@@ -272,6 +273,79 @@ async def test_objects_go_come_and_go(lab: RunningLab, style: RequestStyle) -> N
         assert [stored async for stored in control.list(prefix)] == []
         assert await control.delete_prefix(prefix) == 0
         assert await control.delete_prefix(f"other-{style}") == 1
+
+
+LEGAL = "".join(map(chr, range(1, 0x180))) + "\u2028\ud7ff\ue000\ufffd\ufffe\U0001f69a"
+"""Every ASCII character but NUL, Latin ones, and what XML and JSON stumble over."""
+
+
+@pytest.mark.slow
+async def test_every_legal_character_of_a_key_comes_back(lab: RunningLab) -> None:
+    """AWS, "Naming objects": UTF-8 of up to 1,024 bytes; also what XML cannot hold."""
+    keys = {f"k/{each}/{each}" for each in LEGAL if each != "/"}
+    keys |= {"k//", "k/./..", "k/ a ", "k/" + "ö" * 500, f"k/{LEGAL}"}
+    async with Control(endpoint(lab), CREDENTIALS) as control:
+        for key in keys:
+            await control.put(key, key.encode())
+        listed = {stored.key: stored.size_bytes async for stored in control.list("k/")}
+        assert listed == {key: len(key.encode()) for key in keys}
+        found = await control.delete(tuple(sorted(keys)))
+        assert (found.count, found.refused) == (len(keys), ())
+        assert [stored async for stored in control.list("k/")] == []
+
+
+async def test_unfinished_uploads_are_found_and_given_up(lab: RunningLab) -> None:
+    """Parts that were never put together cost their owner until somebody does."""
+    async with Control(endpoint(lab), CREDENTIALS) as control:
+        for key in ("u/1", "u/2", "v/1"):
+            begun = {"Bucket": BUCKET, "Key": key}
+            await control._client.create_multipart_upload(**begun)
+        found = [upload async for upload in control.open_uploads("u/")]
+        assert [upload.key for upload in found] == ["u/1", "u/2"]
+        assert abs(found[0].initiated - utc_now()) < timedelta(minutes=5)
+        await control.abort_upload(found[0])
+        left = [upload.key async for upload in control.open_uploads("")]
+        assert left == ["u/2", "v/1"]
+
+
+async def test_what_is_put_can_be_noted(lab: RunningLab) -> None:
+    """Key and ETag, once the target has confirmed them."""
+    noted: list[StoredKey] = []
+    async with Control(endpoint(lab), CREDENTIALS) as control:
+        control.on_put = noted.append
+        await control.put("noted/1", b"x")
+        with pytest.raises(TargetError):
+            await control.put("", b"x")
+    md5 = hashlib.md5(b"x", usedforsecurity=False).hexdigest()
+    assert noted == [StoredKey("noted/1", md5)]
+
+
+async def test_aws_ca_bundle_is_trusted(
+    secure_lab: RunningLab, ca_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS SDKs and Tools Reference Guide, "General configuration": AWS_CA_BUNDLE."""
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(ca_file))
+    async with Control(endpoint(secure_lab), CREDENTIALS) as control:
+        await control.check_bucket()
+
+
+@pytest.mark.parametrize(
+    ("expires_s", "words"),
+    [(3600, None), (-3600, "session token has expired")],
+    ids=["valid", "expired"],
+)
+async def test_session_tokens(
+    lab: RunningLab, expires_s: int, words: str | None
+) -> None:
+    """Temporary credentials work until they expire; then a sentence says so."""
+    temporary = Credentials(access_key="ASIATEMP", secret_key="s", session_token="tok")
+    expires = utc_now() + timedelta(seconds=expires_s)
+    lab.service.credentials.add(temporary, expires_unix_s=expires.timestamp())
+    if words is None:
+        async with Control(endpoint(lab), temporary) as control:
+            await control.check_bucket()
+    else:
+        assert words in await complaint(endpoint(lab), temporary)
 
 
 async def test_a_whole_bucket_is_not_deleted_by_accident(lab: RunningLab) -> None:

@@ -139,6 +139,31 @@ def test_sentences(exc: Exception, endpoint: Endpoint, words: str) -> None:
     assert words in explained.what
 
 
+@pytest.mark.parametrize(
+    ("skew_s", "words"),
+    [
+        (3600.0, "clock is 60 min ahead of ours"),
+        (-1200.0, "clock is 20 min behind ours"),
+    ],
+)
+def test_a_clock_that_is_off_is_measured(skew_s: float, words: str) -> None:
+    """Whatever the target complained about; a few seconds are no news."""
+    skewed = refused("RequestTimeTooSkewed")
+    assert words in explain(skewed, PLAIN, clock_skew_s=skew_s).what
+    assert "ours" not in explain(skewed, PLAIN, clock_skew_s=5.0).what
+
+
+def test_redirects_are_told_without_their_query() -> None:
+    """The query may hold a signature."""
+    moved = refused("TemporaryRedirect", status=307)
+    headers = {"location": "https://other.example/b?X-Amz-Signature=canary"}
+    assert isinstance(moved, botocore.exceptions.ClientError)
+    moved.response["ResponseMetadata"]["HTTPHeaders"] = headers
+    words = explain(moved, PLAIN).what
+    assert "https://other.example/b" in words
+    assert "canary" not in words
+
+
 def test_ipv6_hosts_are_bracketed() -> None:
     """RFC 3986 3.2.2: an IPv6 literal stands in brackets."""
     assert base_url(SECURE) == "https://[::1]:9443"
