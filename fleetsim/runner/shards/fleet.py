@@ -148,8 +148,8 @@ class ShardedFleet(SharedDevices):
             await self._start()
             if self._error is None:
                 self._begin()
-            await self._follow()
-            self._write_log()
+                await self._follow()
+                self._write_log()
         finally:
             for member in self._members:
                 await member.process.close()
@@ -226,8 +226,9 @@ class ShardedFleet(SharedDevices):
                     if not member.is_over:
                         member.process.kill()
 
-    def _end_soon(self, within_ns: int = GRACE_NS) -> None:
-        self._end_by_ns = min(self._end_by_ns, self.now_ns() + within_ns)
+    def _end_soon(self, drain_ns: int = 0) -> None:
+        end_by_ns = self.now_ns() + drain_ns + GRACE_NS
+        self._end_by_ns = min(self._end_by_ns, end_by_ns)
 
     def _fail(self, error: BaseException) -> None:
         """End the run at once; the first error is raised in the end."""
@@ -336,9 +337,7 @@ class ShardedFleet(SharedDevices):
 
     def interrupt(self) -> None:
         """First call: end the load and drain. Second call: stop at once."""
-        self._end_soon(
-            GRACE_NS if self._is_interrupted else self._plan.drain_ns + GRACE_NS
-        )
+        self._end_soon(0 if self._is_interrupted else self._plan.drain_ns)
         self._is_interrupted = True
         self._order(Order.INTERRUPT)
 
