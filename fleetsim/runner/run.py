@@ -332,6 +332,7 @@ async def _check_truth(
         skew = timedelta(seconds=target.control.clock_skew_s)
         started = datetime.fromtimestamp(plan.calendar_epoch_unix_s, UTC) - skew
     try:
+        await target.control.renew()
         return await audit(
             target.control,
             await asyncio.to_thread(Ledger, folder),

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import assert_never
 
@@ -120,7 +121,11 @@ async def open_target(
         ca_file = ca_file_of(plan.target, base_folder)
         first = sites[0]
         async with Control(
-            first.endpoint, first.credentials, ca_file, client=client
+            first.endpoint,
+            first.credentials,
+            ca_file,
+            client=client,
+            look_up=partial(_credentials, plan.cohorts[0], resolve_credentials),
         ) as control:
             await control.check_bucket(create=create_bucket)
             async with AsyncExitStack() as stack:

@@ -5,6 +5,7 @@ up. It goes through aioboto3: a second implementation of signing and of S3, so t
 error of our own wire format cannot hide itself from the truth check.
 """
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -24,7 +25,13 @@ from fleetsim.core.outcomes import StoredKey
 from fleetsim.core.settings import Credentials, Endpoint, RequestStyle
 from fleetsim.exceptions import InputError, Problem, TargetError
 from fleetsim.target.deletion import Deleted, add_content_md5, can_be_in_xml
-from fleetsim.target.explain import base_url, explain, is_missing_bucket, place
+from fleetsim.target.explain import (
+    base_url,
+    explain,
+    has_expired,
+    is_missing_bucket,
+    place,
+)
 from fleetsim.target.http_session import NoRedirects, stay_in_region
 
 CONNECTIONS: Final = 16
@@ -101,6 +108,8 @@ class Control:
         ca_file: PEM file of trusted CAs; ``None`` = the system's.
         client: Certificate to show; ``None`` = none.
         clock: Wall clock, aware.
+        look_up: Looks the credentials up anew; ``None`` = they do not change. Those of
+            containers and instances expire after some hours, and a run may be longer.
 
     Attributes:
         endpoint: Where the bucket is.
@@ -117,6 +126,7 @@ class Control:
         *,
         client: ClientFiles | None = None,
         clock: Callable[[], datetime] = utc_now,
+        look_up: Callable[[], Credentials] | None = None,
     ) -> None:
         self.clock_skew_s = 0.0
         self.on_put: Callable[[StoredKey], None] = _ignore
@@ -125,6 +135,7 @@ class Control:
         self._ca_file = ca_file
         self._client_files = client
         self._clock = clock
+        self._look_up = look_up
         self._stack = AsyncExitStack()
         self._client: Any = None
 
@@ -211,16 +222,38 @@ class Control:
                 f"{self.endpoint.region!r}; set the region of the target",
             )
 
+    async def renew(self) -> None:
+        """Look the credentials up anew and use them, if they are others by now.
+
+        Raises:
+            TargetError: They cannot be looked up any more.
+        """
+        if self._look_up is None:
+            return
+        try:
+            found = await asyncio.to_thread(self._look_up)
+        except InputError as error:
+            raise TargetError(place(self.endpoint), str(error)) from error
+        if found != self._credentials:
+            self._credentials = found
+            # the old client serves its requests under way; the stack closes both
+            self._client = await self._open(self._stack, attempts=_ATTEMPTS)
+
     async def put(self, key: str, body: bytes) -> None:
-        """Store an object.
+        """Store an object; with credentials that have expired, renew them first.
 
         Raises:
             TargetError: If the target refuses or cannot be reached.
         """
+        where = {"Bucket": self.endpoint.bucket, "Key": key}
         try:
-            answer = await self._client.put_object(
-                Bucket=self.endpoint.bucket, Key=key, Body=body
-            )
+            try:
+                answer = await self._client.put_object(**where, Body=body)
+            except botocore.exceptions.ClientError as exc:
+                if self._look_up is None or not has_expired(exc):
+                    raise
+                await self.renew()
+                answer = await self._client.put_object(**where, Body=body)
         except _TROUBLE as exc:
             raise explain(exc, self.endpoint) from exc
         self.on_put(StoredKey(key=key, etag=answer.get("ETag", "").strip('"')))

@@ -47,6 +47,7 @@ _BY_CODE: Final = {
     "ServiceUnavailable": "is overloaded (ServiceUnavailable)",
 }
 _SKEW_WORTH_A_WORD_S: Final = 60.0
+_EXPIRED: Final = frozenset({"ExpiredToken", "TokenRefreshRequired"})
 _NO_BUCKET: Final = frozenset({"NoSuchBucket"})
 
 
@@ -64,6 +65,11 @@ def base_url(endpoint: Endpoint) -> str:
 def is_missing_bucket(exc: botocore.exceptions.ClientError) -> bool:
     """Tell whether the bucket does not exist."""
     return exc.response.get("Error", {}).get("Code") in _NO_BUCKET
+
+
+def has_expired(exc: botocore.exceptions.ClientError) -> bool:
+    """Tell whether the credentials were good once."""
+    return exc.response.get("Error", {}).get("Code") in _EXPIRED
 
 
 def explain(

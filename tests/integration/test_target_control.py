@@ -19,7 +19,7 @@ from fleetsim.core.object_key import log_key
 from fleetsim.core.outcomes import StoredKey
 from fleetsim.core.payload import PayloadBlock
 from fleetsim.core.settings import Credentials, Endpoint, RequestStyle
-from fleetsim.exceptions import InputError, TargetError
+from fleetsim.exceptions import InputError, Problem, TargetError
 from fleetsim.recording.ledger import Ledger
 from fleetsim.recording.recorder import Recorder
 from fleetsim.target.audit import audit
@@ -346,6 +346,38 @@ async def test_session_tokens(
             await control.check_bucket()
     else:
         assert words in await complaint(endpoint(lab), temporary)
+
+
+async def test_credentials_that_expire_are_looked_up_anew(lab: RunningLab) -> None:
+    """Those of an instance live for hours; a run may be longer."""
+    book = lab.service.credentials
+    old, new = (
+        Credentials(access_key=f"ASIA{n}", secret_key="s", session_token=f"t{n}")
+        for n in range(2)
+    )
+    book.add(old)
+    book.add(new)
+    found = [old]
+    control = Control(endpoint(lab), old, look_up=lambda: found[-1])
+    async with control:
+        await control.put("renew/1", b"x")
+        book.add(old, expires_unix_s=1.0)
+        with pytest.raises(TargetError, match="expired"):
+            await control.put("renew/2", b"x")
+        found.append(new)
+        await control.put("renew/3", b"x")
+        book.add(new, expires_unix_s=1.0)
+        book.add(old)
+        found.append(old)
+        await control.renew()
+        assert len([stored async for stored in control.list("renew/")]) == 2
+
+        def gone() -> Credentials:
+            raise InputError(Problem("AWS credentials", "none found"))
+
+        control._look_up = gone
+        with pytest.raises(TargetError, match="none found"):
+            await control.renew()
 
 
 async def test_a_whole_bucket_is_not_deleted_by_accident(lab: RunningLab) -> None:

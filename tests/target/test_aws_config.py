@@ -1,6 +1,11 @@
 """AWS settings mean here what they mean in every AWS tool."""
 
+import json
 import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import botocore.session
@@ -55,6 +60,8 @@ def _aws_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "AWS_DEFAULT_REGION",
         "AWS_ENDPOINT_URL",
         "AWS_ENDPOINT_URL_S3",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     ):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "config").write_text(CONFIG.format(python=sys.executable))
@@ -229,6 +236,82 @@ def test_unusable_profiles_are_bad_input(profile: str, words: str) -> None:
     assert profile in str(caught.value)
     assert "canary-77" not in str(caught.value)
     assert "AKHALF" not in str(caught.value)
+
+
+class _Metadata(BaseHTTPRequestHandler):
+    """Container credentials and the instance metadata service (IMDSv2), in short."""
+
+    def do_PUT(self) -> None:
+        """Give a session token of the metadata service."""
+        self._answer("imds-token")
+
+    def do_GET(self) -> None:
+        """Give the role, or its credentials."""
+        role = "/latest/meta-data/iam/security-credentials/"
+        if self.path.startswith("/latest"):
+            if self.headers["x-aws-ec2-metadata-token"] != "imds-token":
+                self._answer("", 401)
+                return
+            if self.path == role:
+                self._answer("fleet-role")
+                return
+        elif self.headers["Authorization"] != "container-secret":
+            self._answer("", 401)
+            return
+        expires = (datetime.now(UTC) + timedelta(hours=6)).strftime(
+            "%Y-%m-%dT%H:%M:%SZ"
+        )
+        self._answer(
+            json.dumps(
+                {
+                    "Code": "Success",
+                    "AccessKeyId": "ASIAROLE",
+                    "SecretAccessKey": "secret-role",
+                    "Token": "token-role",
+                    "Expiration": expires,
+                }
+            )
+        )
+
+    def _answer(self, text: str, status: int = 200) -> None:
+        self.send_response(status)
+        self.send_header("x-aws-ec2-metadata-token-ttl-seconds", "21600")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def metadata() -> Iterator[str]:
+    """A metadata service on loopback."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Metadata) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("service", ["container", "instance"])
+def test_credentials_of_machines(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, metadata: str, service: str
+) -> None:
+    """AWS SDKs and Tools Reference Guide, "Container" and "IMDS credential provider"."""
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    if service == "container":
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{metadata}/role")
+        monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "container-secret")
+    else:
+        monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata)
+    found = resolve_credentials()
+    assert found.access_key == "ASIAROLE"
+    assert found.secret_key == "secret-role"
+    assert found.session_token == "token-role"
 
 
 def test_no_credentials_at_all_says_what_to_set(
