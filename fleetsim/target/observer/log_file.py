@@ -108,12 +108,7 @@ class LogFile:
 
     def _continued(self, path: Path, mark: _Mark) -> int:
         """Where to read on; the beginning when the file was cut."""
-        try:
-            with path.open("rb") as file:
-                file.seek(mark.offset - len(mark.before))
-                if file.read(len(mark.before)) == mark.before:
-                    return mark.offset
-        except OSError:
+        if _is_continued(path, mark):
             return mark.offset
         self.lost.append(f"{path} was cut: what was written before that is missing")
         return 0
@@ -124,7 +119,25 @@ class LogFile:
         except OSError:
             return None
         wanted = (mark.device, mark.inode)
-        return next((path for path in beside if _identity(path) == wanted), None)
+        # A new file may be given the inode of one that was deleted.
+        return next(
+            (
+                path
+                for path in beside
+                if _identity(path) == wanted and _is_continued(path, mark)
+            ),
+            None,
+        )
+
+
+def _is_continued(path: Path, mark: _Mark) -> bool:
+    """Whether the file still holds what stood before the mark."""
+    try:
+        with path.open("rb") as file:
+            file.seek(mark.offset - len(mark.before))
+            return file.read(len(mark.before)) == mark.before
+    except OSError:
+        return True  # whoever reads it will say so
 
 
 def _is_next(path: Path, old: Path) -> bool:

@@ -85,8 +85,8 @@ class Seen:
         """Device id in the common name of the client certificate; empty = none."""
         for part in self.subject.split(","):
             name, _, value = part.strip().partition("=")
-            if name.upper() == "CN" and is_device_id(value):
-                return value
+            if name.strip().upper() == "CN" and is_device_id(value.strip()):
+                return value.strip()
         return ""
 
 
