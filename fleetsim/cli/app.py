@@ -65,6 +65,11 @@ class Program(LazyCommands):
             summary="Query the tables of a run in SQL (DuckDB).",
             panel=LOOK,
         ),
+        "ui": LazyCommand(
+            target="fleetsim.cli.ui:ui_command",
+            summary="Show a run in the browser: finished, interrupted or killed.",
+            panel=LOOK,
+        ),
         "clean": LazyCommand(
             target="fleetsim.cli.clean:clean_command",
             summary="Delete from the bucket what a run stored, and nothing else.",
@@ -102,6 +107,11 @@ class Program(LazyCommands):
             summary="Print what to put into a server's configuration so that a run can "
             "read its log.",
             panel=PREPARE,
+        ),
+        "help": LazyCommand(
+            target="fleetsim.cli.help:help_command",
+            summary="Explain a topic or a command.",
+            panel=LEARN,
         ),
         "profiles": LazyCommand(
             target="fleetsim.cli.profiles:profiles_command",

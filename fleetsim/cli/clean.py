@@ -37,7 +37,10 @@ def clean_command(
         bool, typer.Option("--yes", "-y", help="Do not ask before deleting.")
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print what was done as JSON.")
+        bool,
+        typer.Option(
+            "--json", help="Print what was done as JSON.", envvar="FLEETSIM_JSON"
+        ),
     ] = False,
 ) -> None:
     """Delete from the bucket what a run stored, and nothing else.

@@ -79,7 +79,12 @@ def push_command(
         ),
     ] = None,
     create_bucket: Annotated[
-        bool, typer.Option("--create-bucket", help="Make a missing bucket.")
+        bool,
+        typer.Option(
+            "--create-bucket",
+            help="Make a missing bucket.",
+            envvar="FLEETSIM_CREATE_BUCKET",
+        ),
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Also what the devices would refuse.")

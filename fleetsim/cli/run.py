@@ -122,7 +122,7 @@ def run_command(
     Examples:
       fleetsim run quickstart
       fleetsim run my.yaml --set duration=2m --json
-      fleetsim run ca_rotation --time-scale 10 --front nginx
+      fleetsim run ca_rotation_done_right --time-scale 10 --front nginx
       fleetsim run quickstart --ui 8089 --prometheus 9464
     """
     # Whatever ends the program shall remove the private keys it made.
