@@ -1,11 +1,13 @@
 """Client: one S3 client of the SDK, with its connections watched and in our hands.
 
 aiobotocore lets the class of its HTTP session be chosen (``AioConfig.http_session_cls``).
-Ours differs in three points: it dials where the fleet's resolver says, from the fleet's
-source addresses, with the device's ``ssl`` context; it traces every connection; and all
-its connections can be dropped at once, as when a device loses its power. Two methods
-that it replaces are not documented (``_create_connector``, ``_get_session``); a test
-fails loudly when a new release drops them.
+Ours differs in four points: it dials where the fleet's resolver says, from the fleet's
+source addresses, with the device's ``ssl`` context; it traces every connection; all
+its connections can be dropped at once, as when a device loses its power. And aiohttp
+must not repeat a request by itself, once and silently, as it does with PUT, GET and HEAD:
+only what botocore counts and decides is an attempt, as with boto3. Names that are not
+documented (``_create_connector``, ``_get_session``, ``_retry_connection``) are held by a
+test that fails loudly when a new release drops them.
 
 Devices upload directly: proxies of the environment are for the control plane.
 """
@@ -129,6 +131,7 @@ class WatchedSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore is un
         session: aiohttp.ClientSession = await super()._get_session(proxy_url)
         if not session.trace_configs:
             session.trace_configs.append(self._trace)
+            session._retry_connection = False  # noqa: SLF001 - see the module
         return session
 
 
