@@ -10,6 +10,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     StrictBool,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -223,7 +224,13 @@ def _several(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-Paths = Annotated[tuple[PathText, ...], BeforeValidator(_several), Field(max_length=32)]
+_PATH_SCHEMA: Final = {"type": "string", "minLength": 1, "maxLength": 4096}
+Paths = Annotated[
+    tuple[PathText, ...],
+    BeforeValidator(_several),
+    Field(max_length=32),
+    WithJsonSchema({"anyOf": [_PATH_SCHEMA, {"type": "array", "items": _PATH_SCHEMA}]}),
+]
 """One path or several, relative to the scenario file."""
 
 

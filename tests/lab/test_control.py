@@ -83,6 +83,7 @@ async def test_credentials_come_and_go(control: Control) -> None:
         ("handshake_log", {"front": "none"}, "front none"),
         ("handshake_log", {"front": "plain", "limit": 0}, "limit"),
         ("handshake_log", {"front": "plain", "after": -1}, "after"),
+        ("refused", {"front": "plain"}, "front"),
         ("reload", {"front": "none"}, "front none"),
         ("close_connections", {"front": "none"}, "front none"),
         ("stop", {"grace_s": -1}, "grace_s"),

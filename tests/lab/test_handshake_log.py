@@ -38,6 +38,26 @@ def test_resumed_handshakes_are_counted() -> None:
     assert (log.resumed, log.total) == (2, 3)
 
 
+def test_who_was_refused_is_counted_by_name() -> None:
+    """Also those whose entries are gone; without a certificate there is no name."""
+    log = HandshakeLog(1)
+    for number, (subject, result) in enumerate(
+        [
+            ("CN=b", "tls.reset"),
+            ("CN=a", "tls.verify.cert_revoked"),
+            ("", "tls.reset"),
+            ("CN=a", "ok"),
+            ("CN=a", "tls.verify.cert_revoked"),
+        ],
+        1,
+    ):
+        log.add(replace(entry(number, result), client_subject=subject))
+    assert log.refused == (
+        ("CN=a", "tls.verify.cert_revoked", 2),
+        ("CN=b", "tls.reset", 1),
+    )
+
+
 def test_reading_in_pages_misses_nothing() -> None:
     """Asking again with the last number seen gives exactly the rest."""
     log = filled(10, 100)

@@ -10,6 +10,7 @@ from fleetsim.scenario.target_schema import (
     CertificateSpec,
     FrontSpec,
     LabSpec,
+    ObserveSpec,
     TargetSpec,
     TlsSpec,
     is_address,
@@ -34,6 +35,27 @@ def test_endpoints_are_taken_apart(
     """Scheme, host without brackets, port or the scheme's default."""
     target = TargetSpec(endpoint=endpoint, bucket="fleet")
     assert (target.scheme, target.host, target.port) == (scheme, host, port)
+
+
+@pytest.mark.parametrize(
+    ("value", "paths"), [("a.log", ("a.log",)), (["a", "b"], ("a", "b")), ([], ())]
+)
+def test_one_log_or_several(value: object, paths: tuple[str, ...]) -> None:
+    """One path needs no list; what is empty observes nothing."""
+    spec = ObserveSpec.model_validate({"nginx_log": value})
+    assert spec.nginx_log == paths
+    assert spec.is_empty is not bool(paths)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", 7, None, [""], ["a"] * 33, "a\0b"],
+    ids=["empty", "number", "null", "empty item", "too many", "zero byte"],
+)
+def test_what_is_no_log(value: object) -> None:
+    """Paths are texts that a system can open."""
+    with pytest.raises(ValidationError):
+        ObserveSpec.model_validate({"haproxy_log": value})
 
 
 @pytest.mark.parametrize(
