@@ -18,7 +18,7 @@ from fleetsim.cli.options import (
 )
 from fleetsim.cli.plan_text import plan_data, print_plan
 from fleetsim.exceptions import InputError
-from fleetsim.report.terminal import make_console
+from fleetsim.report.console import make_console
 from fleetsim.scenario.plan import Plan, make_plan
 
 

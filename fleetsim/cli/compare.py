@@ -16,7 +16,7 @@ from fleetsim.report.compare.comparison import broken, compare, parse_fail_on
 from fleetsim.report.compare.page import render_page
 from fleetsim.report.compare.texts import print_comparison, render_markdown
 from fleetsim.report.compare.wording import as_data, change_told
-from fleetsim.report.terminal import make_console
+from fleetsim.report.console import make_console
 from fleetsim.scenario.quantities import parse_duration, parse_ratio
 
 THRESHOLD_FAILED = 99

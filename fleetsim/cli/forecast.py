@@ -24,7 +24,7 @@ from fleetsim.forecast.forecast import Question, forecast_data, make_forecast
 from fleetsim.pki.certificates import parse_certificates_pem
 from fleetsim.pki.files import read_file
 from fleetsim.profiles import catalog
-from fleetsim.report.terminal import make_console
+from fleetsim.report.console import make_console
 from fleetsim.runner.forecasting import (
     ANY_SERVER,
     questions_of,

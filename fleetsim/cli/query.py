@@ -12,8 +12,8 @@ from fleetsim.cli.formats import deliver, one_format
 from fleetsim.cli.options import Results
 from fleetsim.cli.report import find_run
 from fleetsim.exceptions import InputError, Problem
+from fleetsim.report.console import make_console
 from fleetsim.report.plain import plain_table
-from fleetsim.report.terminal import make_console
 
 STDIN = "-"
 

@@ -11,9 +11,10 @@ from fleetsim.cli.options import Results
 from fleetsim.exceptions import InputError, Problem
 from fleetsim.recording.names import REPORT
 from fleetsim.recording.run_folder import latest_run
+from fleetsim.report.console import make_console
 from fleetsim.report.output import Format, make_report
 from fleetsim.report.summary import exit_code, write_summary
-from fleetsim.report.terminal import make_console, print_summary
+from fleetsim.report.terminal import print_summary
 
 LATEST = "latest"
 

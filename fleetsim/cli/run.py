@@ -22,9 +22,10 @@ from fleetsim.cli.options import (
 )
 from fleetsim.cli.page import UiOption, pages
 from fleetsim.lab.settings import FrontProgram
+from fleetsim.report.console import make_console
 from fleetsim.report.live.terminal import progress_view
 from fleetsim.report.summary import exit_code
-from fleetsim.report.terminal import make_console, print_summary
+from fleetsim.report.terminal import print_summary
 from fleetsim.runner.limits import count_processes
 from fleetsim.runner.live import run_live
 from fleetsim.runner.run import RunOptions

@@ -5,7 +5,7 @@ it is plain text; ``NO_COLOR`` is honoured; a terminal that knows only ASCII get
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
@@ -23,7 +23,6 @@ _VERDICTS: Final = {
     "invalid": ("INVALID", "bold red"),
     "interrupted": ("INTERRUPTED", "bold yellow"),
 }
-_PLAIN_WIDTH: Final = 100
 _QUANTILES: Final = (
     ("p50", "p50_ms"),
     ("p90", "p90_ms"),
@@ -42,23 +41,12 @@ _IN_THEIR_WORDS: Final = frozenset({By.FRONT.value, By.S3.value, By.NETWORK.valu
 _LATENCY_NOTE: Final = "total: from start (service time); response: from plan"
 
 
-def make_console(file: TextIO) -> Console:
-    """Make a console that prints texts as they are, without markup."""
-    return Console(
-        file=file,
-        markup=False,
-        highlight=False,
-        emoji=False,
-        width=None if file.isatty() else _PLAIN_WIDTH,
-    )
-
-
 def print_summary(summary: Mapping[str, Any], console: Console) -> None:
     """Print a summary.
 
     Args:
         summary: As :func:`fleetsim.report.summary.build_summary` makes it.
-        console: Where to; see :func:`make_console`.
+        console: Where to; see :func:`fleetsim.report.console.make_console`.
     """
     console.print(_verdict(summary))
     console.print(_uploads(summary))

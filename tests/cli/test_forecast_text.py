@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from fleetsim.cli.forecast_text import print_forecast
 from fleetsim.forecast.forecast import make_forecast
-from fleetsim.report.terminal import make_console
+from fleetsim.report.console import make_console
 from tests.forecast.fleet import NOW, ROOT
 from tests.forecast.test_forecast import OLD, bundle, on_day, question
 from tests.transport.certificates import authority, leaf

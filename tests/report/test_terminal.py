@@ -9,8 +9,9 @@ import pytest
 
 from fleetsim.core.outcomes import AuditOutcome, DeviceOutcome
 from fleetsim.recording.run_folder import RunOutcome
+from fleetsim.report.console import make_console
 from fleetsim.report.summary import build_summary
-from fleetsim.report.terminal import make_console, print_summary
+from fleetsim.report.terminal import print_summary
 from tests.recording.records import record
 from tests.report.runs import SATURATED, make_run
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from fleetsim.report.console import make_console
 from fleetsim.report.summary import build_summary
-from fleetsim.report.terminal import make_console, print_summary
+from fleetsim.report.terminal import print_summary
 from tests.recording.records import record
 from tests.report.runs import change, make_run, step
 from tests.report.test_verdicts import BAD, HISTORIES, RECORDS, SWAP

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from fleetsim.core.observed import Handshakes, Layer, Observed, Refusal, Source
 from fleetsim.recording.observed import write_observed
+from fleetsim.report.console import make_console
 from fleetsim.report.summary import build_summary
-from fleetsim.report.terminal import make_console, print_summary
+from fleetsim.report.terminal import print_summary
 from tests.recording.records import record
 from tests.report.runs import make_run
 from tests.report.test_both_sides import RECORDS, front
