@@ -14,9 +14,11 @@ smallest and largest value are kept exactly beside the buckets.
 
 import math
 from array import array
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final, Self
 
 SUB_BUCKET_BITS: Final = 7
@@ -197,22 +199,26 @@ class Histogram:
         Raises:
             ValueError: If ``percent`` is outside 0..100.
         """
-        if not 0 <= percent <= 100:
-            raise ValueError(f"a percentile is between 0 and 100, not {percent}")
+        return self.percentiles(percent)[0]
+
+    def percentiles(self, *percents: float) -> tuple[int | None, ...]:
+        """Give several percentiles for the price of one; see :meth:`percentile`."""
+        for percent in percents:
+            if not 0 <= percent <= 100:
+                raise ValueError(f"a percentile is between 0 and 100, not {percent}")
         if not self._total:
-            return None
+            return (None,) * len(percents)
+        seen = list(accumulate(self._counts))
+        return tuple(self._at_rank(percent, seen) for percent in percents)
+
+    def _at_rank(self, percent: float, seen: Sequence[int]) -> int:
         if percent == 0:
             return self._minimum_ns
         rank = max(1, _rank(percent, self._total))
         if rank >= self._total:
             return self._maximum_ns
-        seen = 0
-        for index, count in enumerate(self._counts):
-            seen += count
-            if seen >= rank:
-                upper = bucket_range(index)[1]
-                return max(self._minimum_ns, min(upper, self._maximum_ns))
-        raise AssertionError("the counts do not add up to the total")
+        upper = bucket_range(bisect_left(seen, rank))[1]
+        return max(self._minimum_ns, min(upper, self._maximum_ns))
 
     def buckets(self) -> Iterator[tuple[int, int, int]]:
         """Walk the buckets that hold something, smallest first.

@@ -32,6 +32,7 @@ from fleetsim.scenario.plan import Plan
 from fleetsim.scenario.timeline import TimelinePlan, due_ns
 
 _NS_PER_S: Final = 1_000_000_000
+_BLOCK: Final = 64
 
 
 class Feed:
@@ -282,10 +283,18 @@ def merge_intervals(parts: Sequence[Interval] | deque[Interval]) -> Interval:
 
 
 def _merged(parts: Sequence[Bins]) -> Bins:
-    total = Histogram()
-    for part in parts:
-        total.add(part)
-    return total.bins() if total.count else NO_BINS
+    filled = [part for part in parts if part.counts]
+    if not filled:
+        return NO_BINS
+    counts: Counter[int] = Counter()
+    for part in filled:
+        counts.update(part.counts)
+    return Bins(
+        counts=counts,
+        minimum_ns=min(part.minimum_ns for part in filled),
+        maximum_ns=max(part.maximum_ns for part in filled),
+        sum_ns=sum(part.sum_ns for part in filled),
+    )
 
 
 def bins_since(now: Histogram, before: Histogram | None) -> Bins:
@@ -298,14 +307,17 @@ def bins_since(now: Histogram, before: Histogram | None) -> Bins:
     if now.count == before.count:
         return NO_BINS
     old, new = before.counts(), now.counts()
-    grown = {
-        index: count - earlier
-        for index, (count, earlier) in enumerate(zip(new, old, strict=False))
-        if count > earlier
-    }
-    grown |= {
-        index: count for index, count in enumerate(new[len(old) :], len(old)) if count
-    }
+    grown: dict[int, int] = {}
+    # Most blocks have not changed, and arrays are compared quickly.
+    for begin in range(0, len(new), _BLOCK):
+        block, earlier = new[begin : begin + _BLOCK], old[begin : begin + _BLOCK]
+        if block != earlier:
+            earlier.extend([0] * (len(block) - len(earlier)))
+            for index, (count, before_count) in enumerate(
+                zip(block, earlier, strict=True), begin
+            ):
+                if count > before_count:
+                    grown[index] = count - before_count
     if not grown:
         return NO_BINS
     low, high = bucket_range(min(grown))[0], bucket_range(max(grown))[1]

@@ -6,6 +6,8 @@ from fleetsim.report.live.frame import EntryFrame, LiveFrame, RunFacts
 from fleetsim.report.live.view import LiveView
 
 PLAIN_EVERY_S: Final = 10
+ASCII: Final = str.maketrans({"·": "|", "→": ">"})
+"""For terminals and logs that know nothing else; one character stands for one."""
 
 
 class Lines(LiveView):
@@ -21,6 +23,8 @@ class Lines(LiveView):
 
     def say(self, text: str) -> None:
         """Write a line."""
+        if not is_unicode(self._stream.encoding or "utf-8"):
+            text = text.translate(ASCII)
         self._stream.write(text + "\n")
         self._stream.flush()
 
@@ -52,3 +56,8 @@ class Lines(LiveView):
 def starting(facts: RunFacts) -> str:
     """First line of a run."""
     return f"{facts.devices:,} devices → {facts.target}, recording to {facts.folder}"
+
+
+def is_unicode(encoding: str) -> bool:
+    """Whether an encoding can write every character."""
+    return encoding.lower().startswith("utf")

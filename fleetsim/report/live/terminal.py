@@ -25,7 +25,7 @@ from fleetsim.report.live.frame import (
     RunFacts,
     quantiles,
 )
-from fleetsim.report.live.lines import Lines, starting
+from fleetsim.report.live.lines import ASCII, Lines, is_unicode, starting
 from fleetsim.report.live.view import LiveView
 from fleetsim.report.plain import shown_time
 from fleetsim.scenario.quantities import format_duration
@@ -81,6 +81,8 @@ class Panel(LiveView):
 
     def say(self, text: str) -> None:
         """Print a line above the panel."""
+        if not is_unicode(self._console.encoding):
+            text = text.translate(ASCII)
         self._console.print(text, soft_wrap=True)
 
     def begin(self, facts: RunFacts, stop: Callable[[], None]) -> None:  # noqa: ARG002 - Ctrl-C does it
@@ -99,8 +101,13 @@ class Panel(LiveView):
     def show(self, frame: LiveFrame) -> None:
         """Draw a frame."""
         if self._live is not None and self._facts is not None:
-            width = self._console.width
-            self._live.update(render(frame, self._facts, width), refresh=True)
+            panel = render(
+                frame,
+                self._facts,
+                self._console.width,
+                is_unicode=is_unicode(self._console.encoding),
+            )
+            self._live.update(panel, refresh=True)
 
     def note(self, entry: EntryFrame, text: str) -> None:
         """Print what the timeline does above the panel."""
@@ -117,18 +124,23 @@ class Panel(LiveView):
             live.stop()
 
 
-def render(frame: LiveFrame, facts: RunFacts, width: int) -> RenderableType:
+def render(
+    frame: LiveFrame, facts: RunFacts, width: int, *, is_unicode: bool = True
+) -> RenderableType:
     """The panel of one frame.
 
     Args:
         frame: The frame.
         facts: Of its run.
         width: Columns.
+        is_unicode: Whether the terminal knows more than ASCII.
     """
     body = Table.grid(padding=(0, 1))
     body.add_column(style="bold", no_wrap=True)
     body.add_column(overflow="fold", ratio=1)
     for label, content in _rows(frame, width):
+        if not is_unicode:
+            content.plain = content.plain.translate(ASCII)
         body.add_row(label, content)
     bar = Table.grid()
     bar.add_row(_bar(frame, facts, width))
