@@ -13,9 +13,11 @@ TESTS = Path(__file__).parent
 WITHOUT_TESTS = {
     "core/commands.py": "values without behaviour; every device test builds them",
     "core/events.py": "values without behaviour; every device test builds them",
+    "core/observed.py": "values without behaviour; the recording test holds its fields",
     "recording/record.py": "values without behaviour; the columns test holds its fields",
     "recording/names.py": "file names; the run folder test spells them out",
     "runner/shards/messages.py": "values without behaviour; the wire test sends them",
+    "report/live/view.py": "hooks that do nothing; every view has its test",
     "transport/base.py": "protocols; both channels are tested against them",
 }
 # Module → test that proves it under another name: a program or a socket is part of it.
@@ -54,6 +56,9 @@ ELSEWHERE = {
     "runner/shards/child.py": "integration/test_processes.py",
     "runner/shards/devices.py": "runner/shards/test_fleet.py",
     "runner/shards/process.py": "integration/test_processes.py",
+    "report/live/page.py": "integration/test_live_server.py",
+    "report/live/serve.py": "integration/test_live_server.py",
+    "report/live/server.py": "integration/test_live_server.py",
     "target/control.py": "integration/test_target_control.py",
     "transport/sdk/channel.py": "integration/test_sdk_channel.py",
     "transport/sdk/client.py": "integration/test_sdk_channel.py",
