@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 from fleetsim.cli.lazy import LazyCommand, LazyCommands, dress, walk
 
+NETWORK = {"aiohttp", "aioboto3", "pyarrow", "OpenSSL", "uvloop", "prometheus_client"}
+
 
 def greet(
     *,
@@ -140,16 +142,25 @@ def test_walking_imports_everything() -> None:
     assert found == [("group",), ("group", "one")]
 
 
-def test_the_version_needs_no_heavy_module() -> None:
-    """``--version`` and ``--help`` import neither pydantic nor the network."""
+@pytest.mark.parametrize(
+    ("arguments", "heavy"),
+    [
+        pytest.param(["--version"], {*NETWORK, "pydantic", "rich"}, id="version"),
+        pytest.param(["--help"], {*NETWORK, "pydantic"}, id="help"),
+        pytest.param(["chek"], NETWORK, id="mistyped"),
+        pytest.param(["check", "quickstart"], NETWORK, id="check"),
+    ],
+)
+def test_what_is_not_needed_is_not_imported(
+    arguments: list[str], heavy: set[str]
+) -> None:
+    """A command that only reads starts without the libraries of a run."""
     script = (
         "import sys\n"
         "from typer.testing import CliRunner\n"
         "from fleetsim.cli.app import app\n"
-        "for option in ('--version', '--help'):\n"
-        "    assert CliRunner().invoke(app, [option]).exit_code == 0\n"
-        "heavy = {'pydantic', 'aiohttp', 'aioboto3', 'pyarrow', 'OpenSSL', 'uvloop'}\n"
-        "print(sorted(heavy & set(sys.modules)))\n"
+        f"CliRunner().invoke(app, {arguments!r})\n"
+        f"print(sorted({heavy!r} & set(sys.modules)))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
