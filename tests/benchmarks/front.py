@@ -51,7 +51,8 @@ class Front:
     """A running nginx.
 
     Attributes:
-        folder: Root certificate ``root.pem`` and PKI folder ``pki`` are in it.
+        folder: Root certificate ``root.pem`` and PKI folders ``pki-<key type>`` are
+            in it.
         plain: Port without TLS.
         tls: Port with TLS, no resumption.
         resuming: Port with session tickets.
@@ -98,19 +99,20 @@ def _certificates(folder: Path) -> None:
     root = create_root(validity=long)
     servers = create_intermediate(root, validity=long)
     devices = create_intermediate(root, validity=long, common_name="devices")
-    create_folder(
-        folder / "pki",
-        {"root": root, "intermediate": servers, "devices-ca": devices},
-        server_authority="intermediate",
-        device_authority="devices-ca",
-        created=now,
-        crl_validity=long,
-    )
+    for key in ("rsa-2048", "p256"):
+        create_folder(
+            folder / f"pki-{key}",
+            {"root": root, "intermediate": servers, "devices-ca": devices},
+            server_authority="intermediate",
+            device_authority="devices-ca",
+            created=now,
+            crl_validity=long,
+        )
     leaf = issue_server(servers, validity=long, names=["localhost"], ips=["127.0.0.1"])
     (folder / "server.pem").write_bytes(leaf.chain_pem())
-    key = folder / "server.key"
-    key.touch(0o600)
-    key.write_bytes(leaf.key_pem())
+    key_file = folder / "server.key"
+    key_file.touch(0o600)
+    key_file.write_bytes(leaf.key_pem())
     (folder / "root.pem").write_bytes(certificates_pem([root.certificate]))
     (folder / "clients.pem").write_bytes(
         certificates_pem([root.certificate, devices.certificate])
