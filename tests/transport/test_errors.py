@@ -2,6 +2,8 @@ import asyncio
 import errno
 import os
 import socket
+import ssl
+import subprocess
 from itertools import product
 
 import pytest
@@ -236,3 +238,87 @@ def test_pyopenssl_unexpected_eof() -> None:
     with pytest.raises(SSL.Error) as caught:
         connection.do_handshake()
     assert errors.from_ssl_error(caught.value, connection).kind == Kind.TLS_RESET
+
+
+def stdlib_error(reason: str, made: type[ssl.SSLError] = ssl.SSLError) -> ssl.SSLError:
+    """An error as CPython's ``ssl`` raises it."""
+    error = made(1, f"[SSL: {reason}] {reason.lower()} (_ssl.c:1006)")
+    error.reason = reason
+    return error
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("SSLV3_ALERT_HANDSHAKE_FAILURE", "tls.alert.handshake_failure"),
+        ("SSLV3_ALERT_CERTIFICATE_REVOKED", "tls.alert.certificate_revoked"),
+        ("TLSV1_ALERT_UNKNOWN_CA", "tls.alert.unknown_ca"),
+        ("TLSV1_ALERT_PROTOCOL_VERSION", "tls.alert.protocol_version"),
+        ("TLSV1_ALERT_USER_CANCELLED", "tls.alert.user_canceled"),
+        ("TLSV1_UNRECOGNIZED_NAME", "tls.alert.unrecognized_name"),
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "tls.alert.certificate_required"),
+        ("TLSV13_ALERT_MISSING_EXTENSION", "tls.alert.missing_extension"),
+        ("UNEXPECTED_EOF_WHILE_READING", Kind.TLS_RESET),
+        ("NO_CIPHERS_AVAILABLE", Kind.TLS_NO_SHARED_CIPHER),
+        ("EE_KEY_TOO_SMALL", Kind.TLS_OWN_CERTIFICATE),
+        ("WRONG_VERSION_NUMBER", Kind.TLS_PROTOCOL),
+        ("TLSV1_BAD_CERTIFICATE_STATUS", Kind.TLS_PROTOCOL),
+        ("", Kind.TLS_PROTOCOL),
+    ],
+)
+def test_errors_of_the_standard_library(reason: str, kind: str) -> None:
+    """The name of libssl's reason becomes the alert's IANA name, or its class."""
+    failure = errors.from_stdlib_ssl_error(stdlib_error(reason), Phase.TLS)
+    assert failure.kind == kind
+    assert is_kind(failure.kind)
+
+
+def test_every_alert_reason_of_libssl_has_its_iana_name() -> None:
+    """The oracle is OpenSSL's own list of reasons, read from its error strings."""
+    listing = subprocess.run(
+        ["openssl", "errstr", *[f"0A{n + 1000:06X}" for n in tls_names.ALERTS if n]],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    reasons = [line.rpartition("::")[2].strip() for line in listing.splitlines()]
+    known = [each for each in reasons if not each.startswith("reason(")]
+    assert len(known) > 25
+    for text in known:
+        reason = text.upper().replace(" ", "_")
+        failure = errors.from_stdlib_ssl_error(stdlib_error(reason), Phase.TLS)
+        assert failure.kind.startswith("tls.alert."), reason
+
+
+@pytest.mark.parametrize(
+    ("made", "phase", "kind"),
+    [
+        (ssl.SSLEOFError, Phase.TLS, Kind.TLS_RESET),
+        (ssl.SSLEOFError, Phase.WAIT, Kind.HTTP_RESET),
+        (ssl.SSLZeroReturnError, Phase.SEND, Kind.HTTP_RESET),
+    ],
+    ids=["eof in the handshake", "eof", "close_notify"],
+)
+def test_a_stream_that_ended_was_reset(
+    made: type[ssl.SSLError], phase: Phase, kind: str
+) -> None:
+    """In the word of the phase it hit."""
+    failure = errors.from_stdlib_ssl_error(stdlib_error("EOF", made), phase)
+    assert failure.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (10, "tls.verify.cert_has_expired"),
+        (62, "tls.verify.hostname_mismatch"),
+        (64, "tls.verify.ip_address_mismatch"),
+        (0, "tls.verify.unspecified"),
+    ],
+)
+def test_the_verdict_of_the_standard_library(code: int, kind: str) -> None:
+    """Its number is OpenSSL's, and so is the name."""
+    error = ssl.SSLCertVerificationError("certificate verify failed")
+    error.verify_code, error.verify_message = code, "words"
+    failure = errors.from_stdlib_ssl_error(error, Phase.TLS)
+    assert (failure.kind, failure.phase, failure.detail) == (kind, Phase.TLS, "words")
