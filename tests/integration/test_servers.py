@@ -15,42 +15,81 @@ from fleetsim.pki.folder import load_folder
 from fleetsim.pki.inventory import load_server
 from tests.integration.conftest import missing
 from tests.integration.runs import Finished, cohort, plan_of, scenario
+from tests.integration.servers.ceph import CephServer
 from tests.integration.servers.fleets import (
+    PART_BYTES,
     assert_truth,
     between,
     presented_serial,
     run_fleet,
 )
-from tests.integration.servers.fronts import FrontKind, front
+from tests.integration.servers.fronts import Front, FrontKind, front
 from tests.integration.servers.process import MissingServerError
 from tests.integration.servers.s3_server import S3Server
-from tests.integration.servers.site_pki import HOST, MODERN, SitePki
+from tests.integration.servers.site_pki import EC, HOST, MODERN, SitePki
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 GetServer = Callable[[str], S3Server]
 OTHERS: Final = pytest.mark.servers
 
-SHORT: Final = {"duration": "6s", "drain": "500ms"}
+SHORT: Final[dict[str, Any]] = {"duration": "6s", "drain": "500ms"}
 SETTLED_NS: Final = 400_000_000
 """After a reload nginx's old processes may accept connections for a moment."""
-RESUMING: Final = {
-    "tls": {"resumption": True},
-    "retry": {"first": "500ms", "factor": 1},
-}
+SOON: Final = {"retry": {"first": "500ms", "factor": 1}}
+RESUMING: Final = {"tls": {"resumption": True}, **SOON}
+NAMELESS: Final = {"tls": {"send_sni": False}, **SOON}
 
 
-def fleet(port: int, bucket: str, count: int, **changes: Any) -> dict[str, Any]:
-    """Devices with certificates: new connections, kept ones, resumed sessions."""
-    common: dict[str, Any] = {
-        "security": "high",
-        "client_certificates": {"pki": "pki"},
-        "cipher_table": "winc-ecdhe-last",
-    }
+NAMES: Final = ("named", "nameless")
+EC_DEVICE: Final = f"""\
+name: ec-device
+extends: generic-tls12
+description: Offers suites for an EC certificate only.
+cipher_tables:
+  ec:
+    provenance: unknown-default
+    source: this test
+    value:
+      - {{name: ec, suites: [{EC}]}}
+"""
+
+
+SDK: Final = cohort(
+    "sdk",
+    1,
+    client="sdk",
+    security="high",
+    client_certificates={"pki": "pki"},
+    sdk={
+        "multipart_threshold": PART_BYTES,
+        "multipart_chunksize": PART_BYTES,
+        "request_checksum_calculation": "when_required",
+    },
+    workload={"file_size": "6MiB", "connection": "keep_alive"},
+)
+"""A device that uploads in parts, through an AWS SDK."""
+
+
+def fleet(
+    folder: Path, bucket: str, count: int, port: int = 1, **changes: Any
+) -> dict[str, Any]:
+    """Devices with certificates: new connections, kept ones, resumed sessions.
+
+    And two of another kind, whose suites are for an EC certificate: one says which
+    server it wants (SNI), the other does not.
+    """
+    profile = folder / "ec.yaml"
+    profile.write_text(EC_DEVICE)
+    common = {"security": "high", "client_certificates": {"pki": "pki"}}
+    old = {"cipher_table": "winc-ecdhe-last", **common}
+    ec = {"profile": str(profile), **common}
     return scenario(
-        cohort("new", count, **common),
-        cohort("kept", count, workload={"connection": "keep_alive"}, **common),
-        cohort("resumed", count, overrides=RESUMING, **common),
+        cohort("new", count, **old),
+        cohort("kept", count, workload={"connection": "keep_alive"}, **old),
+        cohort("resumed", count, overrides=RESUMING, **old),
+        cohort("ec_named", 1, **ec),
+        cohort("ec_nameless", 1, overrides=NAMELESS, **ec),
         target={
             "endpoint": f"https://{HOST}:{port}",
             "bucket": bucket,
@@ -81,6 +120,8 @@ class Manner:
         words: Words of the front that must be among it.
         is_kept_cut: Whether a connection that was open is closed.
         is_resumption_refused: Whether a session from before is no longer resumed.
+        is_nameless_refused: Whether a device that sends no SNI is shown only the first
+            certificate, and so is refused when its suites want the other.
     """
 
     refusal: tuple[str, int]
@@ -90,6 +131,7 @@ class Manner:
     words: str = ""
     is_kept_cut: bool
     is_resumption_refused: bool
+    is_nameless_refused: bool = False
 
 
 BY_ALERT: Final = Manner(
@@ -110,7 +152,7 @@ MANNERS: Final = {
         is_kept_cut=True,
         is_resumption_refused=False,
     ),
-    FrontKind.HAPROXY: BY_ALERT,
+    FrontKind.HAPROXY: replace(BY_ALERT, is_nameless_refused=True),
     FrontKind.ENVOY: replace(BY_ALERT, is_resumption_refused=True),
 }
 
@@ -129,21 +171,21 @@ async def test_changes_while_the_fleet_uploads(
 ) -> None:
     """A new certificate harms nobody, a revocation the revoked, ciphers cost a fallback."""
     server, bucket, manner = s3_server("juicefs"), f"fleet-{kind}", MANNERS[kind]
-    data = fleet(1, bucket, 4, **SHORT)
+    data = fleet(tmp_path, bucket, 4, **SHORT)
     ids = ids_of(data)
     pki = SitePki(tmp_path / "pki", [each for some in ids.values() for each in some])
     old = pki.front_tls()
     pki.renew_server()
     renewed = pki.front_tls()
-    revoked = {name: some[0] for name, some in ids.items()}
+    revoked = {name: ids[name][0] for name in ("new", "kept", "resumed")}
     for device in revoked.values():
         pki.revoke(device)
     listed = pki.front_tls()
-    modern = replace(listed, cipher_list=MODERN)
+    modern = replace(listed, cipher_list=f"{MODERN}:{EC}")
     try:
         async with front(kind, old, server.port, session_cache=True) as running:
             finished, (_, listed_ns, modern_ns) = await run_fleet(
-                fleet(running.port, bucket, 4, **SHORT),
+                fleet(tmp_path, bucket, 4, port=running.port, **SHORT),
                 tmp_path,
                 {
                     1: lambda: running.swap(renewed),
@@ -160,6 +202,7 @@ async def test_changes_while_the_fleet_uploads(
         finished, revoked, manner, listed_ns + SETTLED_NS, modern_ns - SETTLED_NS
     )
     assert_retirement(finished, ids, revoked, modern_ns)
+    assert_nameless(finished, manner)
     assert_report(finished, manner)
 
 
@@ -187,7 +230,9 @@ def assert_revocation(
     innocent = {
         row["kind"]
         for row in finished.records
-        if row["device"] not in revoked.values() and row["ended_ns"] < end
+        if row["device"] not in revoked.values()
+        and row["cohort"] != "ec_nameless"
+        and row["ended_ns"] < end
     }
     # nginx ends a kept connection at a reload, maybe with a request on its way.
     assert innocent - {"http.reset"} == {""}
@@ -212,6 +257,16 @@ def assert_retirement(
         }
 
 
+def assert_nameless(finished: Finished, manner: Manner) -> None:
+    """SNI decides at some fronts which certificate, and so which device, can be served."""
+    named, nameless = (outcomes(finished.of(f"ec_{name}")) for name in NAMES)
+    assert named - {("http.reset", 0)} == {("", 0)}
+    if manner.is_nameless_refused:
+        assert nameless == {("tls.alert.handshake_failure", 0)}
+    else:
+        assert nameless - {("http.reset", 0)} == {("", 0)}
+
+
 def assert_report(finished: Finished, manner: Manner) -> None:
     """The summary says who refused, in which phase and with what."""
     refusals = finished.summary["refusals"]
@@ -232,6 +287,7 @@ def assert_report(finished: Finished, manner: Manner) -> None:
     ("name", "kind"),
     [
         ("ceph", FrontKind.HAPROXY),
+        ("juicefs", FrontKind.HAPROXY),
         ("seaweedfs", FrontKind.ENVOY),
         ("swift", FrontKind.NGINX),
     ],
@@ -239,16 +295,47 @@ def assert_report(finished: Finished, manner: Manner) -> None:
 async def test_servers_store_what_they_acknowledge(
     name: str, kind: FrontKind, s3_server: GetServer, tmp_path: Path
 ) -> None:
-    """Behind mutual TLS no attempt fails and boto3 finds every upload, MD5 and all."""
-    server, bucket = s3_server(name), f"fleet-{name}"
-    ids = ids_of(fleet(1, bucket, 8))
-    pki = SitePki(tmp_path / "pki", [each for some in ids.values() for each in some])
+    """Behind mutual TLS no attempt fails, whole or in parts; boto3 finds every upload."""
+    server, bucket = s3_server(name), f"all-{name}"
+    data = fleet(tmp_path, bucket, 8)
+    data["cohorts"].append(SDK)
+    pki = SitePki(
+        tmp_path / "pki", [one for some in ids_of(data).values() for one in some]
+    )
     try:
         async with front(kind, pki.front_tls(), server.port) as running:
-            finished, _ = await run_fleet(fleet(running.port, bucket, 8), tmp_path)
+            data["target"]["endpoint"] = f"https://{HOST}:{running.port}"
+            data["target"]["observe"] = sources(server, kind, running)
+            finished, _ = await run_fleet(data, tmp_path)
     except MissingServerError as error:
         missing(error)
     assert_truth(finished, server, bucket)
-    assert finished.summary["failures"] == {}
-    assert finished.summary["refusals"] == []
-    assert finished.summary["audit"]["stored"] >= 3 * 8
+    refused = {"tls.alert.handshake_failure"}
+    assert set(finished.summary["failures"]) <= (
+        refused if MANNERS[kind].is_nameless_refused else set()
+    )
+    assert finished.kinds("new") == finished.kinds("sdk") == {""}
+    assert finished.summary["audit"]["size_only"] >= 1
+    assert (finished.summary["observed"] is None) == (kind is FrontKind.ENVOY)
+    assert_both_sides(finished)
+
+
+def sources(server: S3Server, kind: FrontKind, running: Front) -> dict[str, list[str]]:
+    """What the servers themselves say of the run, where they can be asked."""
+    found = {}
+    if running.log is not None:
+        found[f"{kind}_log"] = [str(running.log)]
+    if isinstance(server, CephServer):
+        found["rgw_admin_socket"] = [str(server.socket)]
+    return found
+
+
+def assert_both_sides(finished: Finished) -> None:
+    """The servers' own logs and counters agree with what the devices say."""
+    observed = finished.summary["observed"]
+    if observed is None:
+        return
+    assert observed["is_complete"]
+    gaps = {row["what"]: (row["gap"], row["store_gap"]) for row in observed["rows"]}
+    for what in ("completed", "resumed", "refused"):
+        assert gaps[f"handshakes {what}"] == (0, None)

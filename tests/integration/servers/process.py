@@ -6,6 +6,7 @@ has to say into a file of its folder, and is stopped by its handle.
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -85,7 +86,8 @@ def running(
             try:
                 process.wait(stop_s)
             except subprocess.TimeoutExpired:
-                process.kill()
+                # Its workers too: the group is its own.
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def wait_until(

@@ -15,8 +15,10 @@ from fleetsim.pki.inventory import load_server
 from fleetsim.transport.tls_server import ServerCertificate, ServerTls
 
 HOST: Final = "localhost"
+_EC_NAME: Final = f"ec.{HOST}"
 MODERN: Final = "ECDHE-RSA-AES128-GCM-SHA256"
-EVERY: Final = f"{MODERN}:ECDHE-RSA-AES128-SHA:AES128-GCM-SHA256:AES128-SHA"
+EC: Final = "ECDHE-ECDSA-AES128-GCM-SHA256"
+EVERY: Final = f"{MODERN}:{EC}:ECDHE-RSA-AES128-SHA:AES128-GCM-SHA256:AES128-SHA"
 """Suites that every front here can serve, with and without forward secrecy."""
 
 
@@ -36,26 +38,29 @@ class SitePki:
         self.renew_server()
         _pki("issue", "devices", path, "--ids", ids, "--pool", "2")
 
-    def renew_server(self, *options: str) -> None:
-        """Issue the front's next certificate."""
-        _pki("issue", "server", self.path, "--name", HOST, *options)
+    def renew_server(self) -> None:
+        """Issue the front's next certificates: one with an RSA key, one with an EC key."""
+        issue = ("issue", "server", self.path)
+        _pki(*issue, "--name", HOST)
+        _pki(*issue, "--name", _EC_NAME, "--name", HOST, "--key-type", "p256")
 
     def revoke(self, device_id: str) -> None:
         """Put a device on the revocation list."""
         _pki("revoke", self.path, device_id, "--reason", "keyCompromise")
 
     def front_tls(self, *, is_mutual: bool = True, ciphers: str = EVERY) -> ServerTls:
-        """Settings of a front: the newest certificate, the newest lists, TLS 1.2.
+        """Settings of a front: the newest certificates and lists, TLS 1.2.
 
         Args:
             is_mutual: Whether devices must show a certificate.
             ciphers: OpenSSL names joined by ``:``.
         """
         folder = load_folder(self.path, issuing_at=datetime.now(UTC))
-        leaf = load_server(folder, HOST)
+        leaves = [load_server(folder, name) for name in (HOST, _EC_NAME)]
         tls = ServerTls(
-            certificates=(
-                ServerCertificate(chain=(leaf.certificate, *leaf.chain), key=leaf.key),
+            certificates=tuple(
+                ServerCertificate(chain=(each.certificate, *each.chain), key=each.key)
+                for each in leaves
             ),
             max_version="TLSv1.2",
             cipher_list=ciphers,

@@ -105,6 +105,7 @@ def swift(folder: Path) -> Iterator[S3Server]:
                 running(
                     (f"swift-{kind}-server", folder / "etc" / f"{kind}-server.conf"),
                     folder / f"{kind}.log",
+                    stop_s=0.5,
                 )
             )
             for kind in ("account", "container", "object", "proxy")
