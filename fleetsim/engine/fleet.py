@@ -91,10 +91,12 @@ class Timing:
     Attributes:
         duration_ns: End of the load.
         drain_ns: Longest drain after it.
+        look_every_ns: How often devices in trouble are examined.
     """
 
     duration_ns: int
     drain_ns: int
+    look_every_ns: int = NS_PER_S
 
 
 class Fleet(DeviceActions):
@@ -207,9 +209,9 @@ class Fleet(DeviceActions):
     def set_stranding(self, prove: Prove | None) -> None:
         """Let devices be declared stranded when this proves it.
 
-        Asked about once a second for every device in trouble, and once more at the
-        end; it gives the reason, or ``None`` when it cannot prove it. It should
-        remember its answers.
+        Asked about once a second (:attr:`Timing.look_every_ns`) for every device in
+        trouble, and once more at the end; it gives the reason, or ``None`` when it
+        cannot prove it. It should remember its answers.
         """
         self._prove = prove
 
@@ -287,9 +289,11 @@ class Fleet(DeviceActions):
                     await self._begin()
                     ticker = group.create_task(self._tick())
                     prober = group.create_task(self._probe_lag())
+                    looker = group.create_task(self._look_often())
                     await self._live(group)
                     ticker.cancel()
                     prober.cancel()
+                    looker.cancel()
         except ExceptionGroup as errors:
             self._fail(errors.exceptions[0])
         finally:
@@ -463,6 +467,17 @@ class Fleet(DeviceActions):
                 self._survey = await self._surveyor.look()
             if self._on_tick is not None:
                 self._on_tick(self.progress)
+
+    async def _look_often(self) -> None:
+        """Examine the devices in trouble between the ticks of a shortened run too."""
+        every_ns = self._timing.look_every_ns
+        while every_ns < NS_PER_S:
+            await asyncio.sleep(every_ns / NS_PER_S)
+            try:
+                await self._sweep()
+            except RecordingError as error:
+                self._fail(error)
+                return
 
     async def _probe_lag(self) -> None:
         """Measure how late the loop gets round to a timer."""

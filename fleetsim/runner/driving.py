@@ -95,7 +95,11 @@ async def _drive_alone(run: Drive) -> Ending:
         fleet = LocalFleet(
             plan.devices,
             run.bindings,
-            timing=Timing(duration_ns=plan.duration_ns, drain_ns=plan.drain_ns),
+            timing=Timing(
+                duration_ns=plan.duration_ns,
+                drain_ns=plan.drain_ns,
+                look_every_ns=plan.look_every_ns,
+            ),
             in_flight=plan.in_flight,
             sink=recorder,
             source_addresses=run.source_addresses,

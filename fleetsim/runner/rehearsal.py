@@ -32,7 +32,6 @@ from fleetsim.runner.running import RunningFleet
 from fleetsim.runner.sites import Target, front_endpoint
 from fleetsim.runner.stranding import FrontPlace, Surroundings
 from fleetsim.runner.timeline import (
-    LOOK_EVERY_NS,
     ActionFailedError,
     Facts,
     Timeline,
@@ -185,6 +184,7 @@ class Rehearsal:
             figures=lambda: self._figures,
             clock=clock,
             journal=self._journal,
+            look_every_ns=self._plan.look_every_ns,
         )
         try:
             async with asyncio.TaskGroup() as group:
@@ -263,7 +263,7 @@ class Rehearsal:
             return
         await clock.sleep_until(self._plan.warm_up_ns)
         while (broken := self._broken(watched)) is None:
-            await clock.sleep_until(clock.now_ns() + LOOK_EVERY_NS)
+            await clock.sleep_until(clock.now_ns() + self._plan.look_every_ns)
         expression, value = broken
         now_ns = clock.now_ns()
         self._folder.note(

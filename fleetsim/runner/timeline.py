@@ -35,7 +35,7 @@ from fleetsim.scenario.condition import Condition
 from fleetsim.scenario.timeline import TimelinePlan
 
 LOOK_EVERY_NS: Final = NS_PER_S
-"""How often a condition on the live figures is looked at."""
+"""How often a condition on the live figures is looked at, unless a run is shortened."""
 
 NEVER_DUE: Final = -1
 """``planned_ns`` of an entry whose trigger never came."""
@@ -95,6 +95,7 @@ class Execution:
         journal: Where steps are written.
         is_effective: Set once its effect is complete but for its end: then the end of
             the run does not make it fail.
+        look_every_ns: How often the figures are looked at.
     """
 
     entry: TimelinePlan
@@ -103,6 +104,7 @@ class Execution:
     figures: Figures
     journal: Journal
     is_effective: bool = False
+    look_every_ns: int = LOOK_EVERY_NS
 
     def note(self, step: str, *, planned_ns: int | None = None, **facts: Any) -> None:
         """Write a line about a step on the way."""
@@ -115,7 +117,7 @@ class Execution:
 
     async def look_again(self, before_ns: int | None = None) -> None:
         """Wait for the next look at the figures, not beyond ``before_ns``."""
-        next_ns = self.clock.now_ns() + LOOK_EVERY_NS
+        next_ns = self.clock.now_ns() + self.look_every_ns
         if before_ns is not None:
             next_ns = min(next_ns, before_ns)
         await self.clock.sleep_until(next_ns)
@@ -158,6 +160,7 @@ class Timeline:
         figures: Live figures; asked only while something waits for them.
         clock: Run time.
         journal: Where every step is written.
+        look_every_ns: How often conditions are looked at, > 0.
     """
 
     def __init__(
@@ -168,7 +171,9 @@ class Timeline:
         figures: Figures,
         clock: Clock,
         journal: Journal,
+        look_every_ns: int = LOOK_EVERY_NS,
     ) -> None:
+        self._look_every_ns = look_every_ns
         self._entries = tuple(each for each in entries if not each.is_stand_in)
         self._carry_out = carry_out
         self._figures = figures
@@ -241,6 +246,7 @@ class Timeline:
             clock=self._clock,
             figures=self._figures,
             journal=self._journal,
+            look_every_ns=self._look_every_ns,
         )
         self._running[entry.index] = execution
         execution.note("start")
@@ -275,7 +281,7 @@ class Timeline:
         if entry.when is None:
             raise ValueError(f"timeline entry {entry.index} has no trigger")
         while not entry.when.holds(self._figures()):
-            await self._clock.sleep_until(self._clock.now_ns() + LOOK_EVERY_NS)
+            await self._clock.sleep_until(self._clock.now_ns() + self._look_every_ns)
         return self._clock.now_ns() + entry.delay_ns
 
     def _label(self, index: int) -> str:

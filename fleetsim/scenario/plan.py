@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 
@@ -37,6 +37,9 @@ from fleetsim.scenario.timeline_needs import timeline_warnings
 from fleetsim.scenario.timeline_schema import Expectation
 
 __all__ = ["CohortPlan", "DevicePlan", "Needs", "Plan", "TimelinePlan", "make_plan"]
+
+
+SHORTEST_LOOK_NS: Final = 50_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +147,16 @@ class Plan:
             for d in self.devices
         ]
         return json.dumps(data, sort_keys=True, separators=(",", ":")).encode("ascii")
+
+    @property
+    def look_every_ns(self) -> int:
+        """How often figures and devices in trouble are looked at, ns of the run.
+
+        Once a second; a run that is shortened has its looks in the same ratio, so that
+        what a condition waits for is seen as soon. Never below
+        :data:`SHORTEST_LOOK_NS`, which keeps the looks from becoming a load.
+        """
+        return max(SHORTEST_LOOK_NS, round(to_ns(1.0) / self.shortened_by))
 
     @property
     def digest(self) -> str:

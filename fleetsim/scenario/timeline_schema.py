@@ -515,7 +515,7 @@ class TimelineEntry(Part):
     after: Name | None = None
     """As soon as the entry of this name is done."""
     when: ConditionField | None = None
-    """As soon as this holds; checked once a second."""
+    """As soon as this holds; checked once a second, oftener in a shortened run."""
     delay: Duration = 0.0
     """Time added to `after` or `when`."""
 

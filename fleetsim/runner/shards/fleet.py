@@ -188,7 +188,11 @@ class ShardedFleet(SharedDevices):
                 )
                 for cohort, binding in enumerate(self._bindings)
             ),
-            timing=Timing(duration_ns=share.duration_ns, drain_ns=share.drain_ns),
+            timing=Timing(
+                duration_ns=share.duration_ns,
+                drain_ns=share.drain_ns,
+                look_every_ns=share.look_every_ns,
+            ),
             in_flight=share.in_flight,
             warm_up_ns=share.warm_up_ns,
             folder=make_shard_folder(self._sharding.folder, index),
