@@ -201,6 +201,35 @@ def test_stand_ins_are_never_due() -> None:
     assert set(stage.complete(run()).settled) == {0}
 
 
+@pytest.mark.parametrize(
+    ("look_every_ns", "started_s"), [(S, 3.0), (S // 4, 2.25)], ids=["whole", "quarter"]
+)
+def test_conditions_are_looked_at_as_often_as_asked(
+    look_every_ns: int, started_s: float
+) -> None:
+    """A shortened run sees sooner that a condition holds, here from 2.2 s on."""
+    stage = Stage(figures={"backlog": 3.0})
+    entries = timeline_of({"name": "a", "when": "backlog == 0"})
+
+    async def nothing(_execution: Execution) -> Facts:
+        assert _execution.look_every_ns == look_every_ns
+        return {}
+
+    async def run() -> None:
+        timeline = Timeline(
+            entries,
+            carry_out=nothing,
+            figures=lambda: {"backlog": 3.0 if stage.now_ns() < 2.2 * S else 0.0},
+            clock=stage,
+            journal=stage.journal,
+            look_every_ns=look_every_ns,
+        )
+        await timeline.run()
+
+    stage.complete(run())
+    assert stage.at("start", "a") == started_s
+
+
 _TREES = st.lists(
     st.tuples(st.integers(0, 20), st.integers(-1, 5), st.booleans()), max_size=12
 )

@@ -113,3 +113,17 @@ def test_seeds_have_64_bits(
     """Anything else is refused, not cut."""
     with pytest.raises(InputError, match="seed"):
         make_plan(scenario_of(), load_profile, seed)
+
+
+@pytest.mark.parametrize(
+    ("shorten_by", "look_every_ns"),
+    [(1, 1_000_000_000), (4, 250_000_000), (20, 50_000_000), (1000, 50_000_000)],
+)
+def test_looks_keep_their_ratio_in_a_shortened_run(
+    shorten_by: float, look_every_ns: int, plan_of: PlanOf
+) -> None:
+    """Once a second of the scenario's time, down to 20 times a second."""
+    cohort = {"workload": {"period": "1h"}, "heartbeat": "0s", "ota": "0s"}
+    plan = plan_of(cohort, duration="5h", shorten_by=shorten_by)
+    assert plan.look_every_ns == look_every_ns
+    assert plan.shard(0, 2).look_every_ns == look_every_ns
