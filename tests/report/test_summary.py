@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from fleetsim.core.outcomes import AuditOutcome, DeviceOutcome
+from fleetsim.core.outcomes import (
+    AuditOutcome,
+    DeviceOutcome,
+    GeneratorHealth,
+    ProcessHealth,
+)
 from fleetsim.exceptions import InputError
 from fleetsim.recording.run_folder import RunOutcome
 from fleetsim.report.summary import build_summary, exit_code, write_summary
@@ -17,6 +22,16 @@ CLEAN = AuditOutcome(checked=True, listed=1, acknowledged=1, stored=1)
 MISSING = AuditOutcome(checked=True, missing=("k",), missing_count=1)
 UNCHECKED = AuditOutcome(checked=False, reason="switched off")
 UNCHECKABLE = AuditOutcome(checked=False, failed=True, reason="the target was gone")
+BEREAVED = GeneratorHealth(
+    saturated=True,
+    reasons=("shard 2 of 2 died",),
+    processes=(
+        ProcessHealth(name="shard 1 of 2", devices=1),
+        ProcessHealth(
+            name="shard 2 of 2", devices=3, lost_at_ns=1, lost_reason="SIGKILL"
+        ),
+    ),
+)
 BUG = record(1, kind="unclassified", phase="wait")
 SLOW = ("upload.response_time.max < 1ms",)
 FAST = ("upload.response_time.max < 1s",)
@@ -140,6 +155,9 @@ def test_the_shape_is_the_contract(tmp_path: Path) -> None:
             "failed",
             99,
         ),
+        ({"generator": BEREAVED}, "invalid", 99),
+        ({"generator": BEREAVED, "thresholds": ("stranded == 1",)}, "invalid", 99),
+        ({"generator": BEREAVED, "audit": MISSING}, "failed", 99),
         ({"outcome": RunOutcome.INTERRUPTED}, "interrupted", 130),
         ({"outcome": RunOutcome.RUNNING}, "interrupted", 130),
         ({"outcome": RunOutcome.INTERRUPTED, "audit": MISSING}, "interrupted", 130),
@@ -160,6 +178,9 @@ def test_the_shape_is_the_contract(tmp_path: Path) -> None:
         "saturated, a time does not hold",
         "saturated, a count holds",
         "saturated and unaccounted",
+        "a process died",
+        "a process died, a count does not hold",
+        "a process died and unaccounted",
         "interrupted",
         "killed",
         "interrupted and unaccounted",
@@ -217,3 +238,15 @@ def test_rates_are_over_the_whole_run(tmp_path: Path) -> None:
     assert summary["throughput"]["uploads_per_s"] == 1.0
     assert summary["throughput"]["handshakes_per_s"] == 1.0
     assert summary["throughput"]["goodput_bytes_per_s"] == 16_384.0
+
+
+def test_devices_that_died_with_their_process_are_counted(tmp_path: Path) -> None:
+    """The fleet is as large as planned; how many of it died is told apart."""
+    folder = make_run(tmp_path, (record(),), generator=BEREAVED)
+    summary = build_summary(folder)
+    assert summary["devices"]["lost"] == 3
+    assert summary["generator"]["devices_lost"] == 3
+    assert [each["name"] for each in summary["generator"]["processes"]] == [
+        "shard 1 of 2",
+        "shard 2 of 2",
+    ]
