@@ -15,6 +15,7 @@ import contextlib
 import csv
 import json
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -39,6 +40,7 @@ TABLES: Final = ("records", "states", "devices", "timeline")
 
 _ALLOWED: Final = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
 _LOCKS: Final = (
+    "SET enable_progress_bar = false",
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",
     "SET python_enable_replacements = false",
@@ -139,11 +141,22 @@ def run_query(folder: Path, sql: str) -> Answer:
             connection.execute(lock)
         try:
             _check(connection.extract_statements(sql))
-            return Answer(connection.sql(sql).to_arrow_table())
+            return Answer(_ask(connection, sql))
         except duckdb.Error as exc:
             raise InputError(Problem("query", str(exc).strip())) from exc
         except pa.ArrowException as exc:
             raise InputError(Problem(str(folder), f"cannot be read: {exc}")) from exc
+
+
+def _ask(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
+    """Answer in a thread, so that Ctrl-C reaches us and stops a question without end."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        answer = pool.submit(lambda: connection.sql(sql).to_arrow_table())
+        try:
+            return answer.result()
+        except KeyboardInterrupt:
+            connection.interrupt()
+            raise
 
 
 def _check(statements: list[Any]) -> None:
