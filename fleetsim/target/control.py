@@ -142,6 +142,8 @@ class Control:
     async def __aenter__(self) -> Self:
         if self.endpoint.is_tls and self._ca_file is not None:
             _check_ca_file(self._ca_file)
+        if self.endpoint.is_tls and self._client_files is not None:
+            _check_client_files(self._client_files)
         self._client = await self._open(self._stack, attempts=_ATTEMPTS)
         return self
 
@@ -424,6 +426,17 @@ class Control:
 
 def _ignore(_stored: StoredKey) -> None:
     """What is put is nobody's business."""
+
+
+def _check_client_files(files: ClientFiles) -> None:
+    try:
+        # An empty password: a key that is encrypted must not ask at the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(
+            files.certificate, files.key, password=""
+        )
+    except (OSError, ValueError) as exc:
+        what = f"cannot be used with the key {files.key}: {exc}"
+        raise InputError(Problem(str(files.certificate), what)) from exc
 
 
 def _check_ca_file(ca_file: Path) -> None:

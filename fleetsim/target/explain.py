@@ -46,6 +46,23 @@ _BY_CODE: Final = {
     "SlowDown": "is overloaded (SlowDown)",
     "ServiceUnavailable": "is overloaded (ServiceUnavailable)",
 }
+_CLIENT_HINT: Final = (
+    "if it asks for client certificates, give it one that it accepts "
+    "(target.client_certificate and client_key)"
+)
+_ABOUT_CLIENTS: Final = frozenset(
+    {
+        # RFC 5246 7.2.2: what a server says without a certificate, or to a wrong one.
+        "SSLV3_ALERT_HANDSHAKE_FAILURE",
+        "SSLV3_ALERT_BAD_CERTIFICATE",
+        "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
+        "SSLV3_ALERT_CERTIFICATE_REVOKED",
+        "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+        "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+        "TLSV1_ALERT_UNKNOWN_CA",
+        "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+    }
+)
 _SKEW_WORTH_A_WORD_S: Final = 60.0
 _EXPIRED: Final = frozenset({"ExpiredToken", "TokenRefreshRequired"})
 _NO_BUCKET: Final = frozenset({"NoSuchBucket"})
@@ -145,6 +162,7 @@ def _of_code(exc: botocore.exceptions.ClientError, endpoint: Endpoint) -> str:
         return (
             f"answers with status {status}, but not as an S3 server does: check host "
             "and port"
+            + (f"; {_CLIENT_HINT}" if endpoint.is_tls and status == 400 else "")
         )
     return words or f"refused the request: {status} {code} {message[:200]}".rstrip()
 
@@ -163,7 +181,8 @@ def _of_tls(cause: ssl.SSLError, endpoint: Endpoint) -> str:
             f"does not speak TLS on port {endpoint.port}: use http:// in the endpoint "
             "or another port"
         )
-    return f"the TLS handshake failed: {reason or cause}"
+    hint = f"; {_CLIENT_HINT}" if reason in _ABOUT_CLIENTS else ""
+    return f"the TLS handshake failed: {reason or cause}{hint}"
 
 
 def _maybe_tls(endpoint: Endpoint) -> str:

@@ -23,7 +23,7 @@ from fleetsim.exceptions import InputError, Problem, TargetError
 from fleetsim.recording.ledger import Ledger
 from fleetsim.recording.recorder import Recorder
 from fleetsim.target.audit import audit
-from fleetsim.target.control import Control, utc_now
+from fleetsim.target.control import ClientFiles, Control, utc_now
 from tests.integration.s3_lab import (
     ACCESS_KEY,
     BUCKET,
@@ -196,6 +196,18 @@ async def test_an_unknown_ca_is_named(secure_lab: RunningLab) -> None:
     words = await complaint(endpoint(secure_lab))
     assert "certificate is not trusted" in words
     assert "CA file" in words
+
+
+async def test_an_unusable_client_certificate_is_named(tmp_path: Path) -> None:
+    """Bad input is found before anything is sent; a locked key asks nobody."""
+    junk = tmp_path / "junk.pem"
+    junk.write_text("junk")
+    where = Endpoint(scheme="https", host="localhost", port=1, bucket="fleet")
+    control = Control(
+        where, CREDENTIALS, client=ClientFiles(certificate=junk, key=junk)
+    )
+    with pytest.raises(InputError, match=r"junk\.pem: cannot be used with the key"):
+        await control.__aenter__()
 
 
 @pytest.mark.parametrize("content", [None, "garbage"], ids=["missing", "garbage"])

@@ -58,6 +58,13 @@ def no_tls() -> ssl.SSLError:
     return made
 
 
+def no_certificate() -> ssl.SSLError:
+    """What the ssl module raises when the peer wants a client certificate."""
+    made = ssl.SSLError(1, "[SSL] sslv3 alert handshake failure")
+    made.reason = "SSLV3_ALERT_HANDSHAKE_FAILURE"
+    return made
+
+
 @pytest.mark.parametrize(
     ("exc", "endpoint", "words"),
     [
@@ -79,6 +86,13 @@ def no_tls() -> ssl.SSLError:
             "use https://",
         ),
         (refused("500", "Internal Server Error", 500), PLAIN, "not as an S3 server"),
+        # nginx completes the handshake and answers in HTML.
+        (refused("400", "Bad Request", 400), SECURE, "target.client_certificate"),
+        (
+            caused_by(no_certificate(), botocore.exceptions.SSLError, endpoint_url="x"),
+            SECURE,
+            "target.client_certificate",
+        ),
         (refused("Teapot", "I am one", 418), PLAIN, "418 Teapot I am one"),
         (
             caused_by(
