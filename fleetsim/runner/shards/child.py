@@ -17,6 +17,7 @@ from typing import Final, assert_never, cast
 import uvloop
 
 from fleetsim.core.device import Device
+from fleetsim.core.device_settings import NS_PER_S
 from fleetsim.core.histogram import Histogram
 from fleetsim.core.progress import Progress
 from fleetsim.engine.fleet import Ending
@@ -297,8 +298,10 @@ class Shard(asyncio.Protocol):
         return self._surroundings
 
     async def _glance(self, fleet: ShardFleet) -> None:
+        look_s = self._job.result().timing.look_every_ns / NS_PER_S
         while True:
-            await asyncio.sleep(GLANCE_S)
+            # A shortened run is looked at more often, and waits no longer for it.
+            await asyncio.sleep(min(GLANCE_S, look_s / 2))
             if self._go.done() and not self._is_congested:
                 self._send(fleet.glance())
 
