@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from fleetsim.core.commands import Connect, Send
+from fleetsim.core.device import Device
 from fleetsim.core.events import Connected, Handshake, RequestFailed, ResponseReceived
 from fleetsim.core.progress import STATES, Progress, Stage
 from fleetsim.core.trust_bundle import EMPTY_BUNDLE
@@ -19,6 +20,7 @@ from fleetsim.recording.record import Record
 from fleetsim.scenario.plan import DevicePlan
 from fleetsim.transport.scripted import Answer, ScriptedChannel
 from tests.core.conversation import RESET, S, make_settings, ok
+from tests.engine.rehearsal import Rehearsal
 from tests.engine.virtual_loop import VirtualLoop
 
 MS = 1_000_000
@@ -301,3 +303,33 @@ def test_timers_of_heartbeat_and_check(make: Callable[..., Run]) -> None:
     run.run(devices=1, start_over_s=0, heartbeat_s=10, period_s=0, duration_s=45)
     beats = [r.planned_ns // S for r in run.sink.records]
     assert beats == [0, 10, 20, 30, 40]
+
+
+class Oftener(Fleet):
+    """A fleet of a run that was shortened to a quarter."""
+
+    def __init__(self, *args: Any, timing: Timing, **options: Any) -> None:
+        timing = replace(timing, look_every_ns=S // 4)
+        super().__init__(*args, timing=timing, **options)
+
+
+@pytest.mark.parametrize(
+    ("fleet_class", "looks_per_s"), [(Fleet, 1), (Oftener, 5)], ids=["1 s", "250 ms"]
+)
+def test_a_shortened_run_looks_oftener(
+    fleet_class: type[Fleet], looks_per_s: int
+) -> None:
+    """At devices in trouble: at every tick, and four times a second between them."""
+    run = Rehearsal(fleet_class=fleet_class)
+    asked: list[float] = []
+
+    def prove(_device: Device) -> None:
+        asked.append(run.now_s)
+
+    async def act(fleet: Fleet) -> None:
+        fleet.set_stranding(prove)
+        await fleet.set_network([0], False)
+
+    run.run(act, devices=1)
+    in_ten = [at_s for at_s in asked if 40 <= at_s < 50]
+    assert len(in_ten) == pytest.approx(10 * looks_per_s, abs=1)
