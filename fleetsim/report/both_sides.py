@@ -88,7 +88,11 @@ def count_devices(folder: Path) -> Devices:
         refused = rows.filter(
             pc.and_(
                 pc.invert(is_ok),
-                pc.or_(in_tls, pc.equal(rows["kind"], Kind.HTTP_STATUS)),
+                # With TLS 1.3 a refusal comes after the handshake (RFC 8446 4.4.2.4).
+                pc.or_(
+                    pc.starts_with(rows["kind"], "tls."),
+                    pc.equal(rows["kind"], Kind.HTTP_STATUS),
+                ),
             )
         )
         counts = refused.group_by(["device", "kind"]).aggregate([("kind", "count")])

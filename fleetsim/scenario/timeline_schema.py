@@ -305,7 +305,8 @@ class FaultKind(StrEnum):
 class Fault(Part):
     """Disturb the path between devices and their server for a while.
 
-    The server may be anybody's: the devices of a `target` are sent through a relay on
+    New connections are hit; those that are open go on as they were. The server may be
+    anybody's: the devices of a `target` are sent through a relay on
     this machine while it lasts, with the name they asked for and the server's own
     certificate.
     """

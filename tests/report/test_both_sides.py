@@ -38,6 +38,7 @@ RECORDS = (
     record(6, device="0000002B", **REFUSED),
     record(7, device="0000002B", **REFUSED),
     record(8, device="0000002C", status=400, kind="http.status", phase="wait"),
+    record(9, device="0000002E", status=0, kind="tls.alert.unknown_ca", phase="wait"),
 )
 
 
@@ -47,7 +48,7 @@ def front(**changes: Any) -> Source:
         "name": "access.log",
         "kind": "nginx_log",
         "layer": Layer.FRONT,
-        "handshakes": Handshakes(completed=3, resumed=1, refused={"tls.reset": 2}),
+        "handshakes": Handshakes(completed=4, resumed=1, refused={"tls.reset": 2}),
         "requests": Requests(answered=6, stored=3),
     }
     return Source(**(values | changes))
@@ -73,11 +74,12 @@ def folder(tmp_path: Path) -> Path:
 def test_what_devices_say(folder: Path) -> None:
     """A completed handshake has a suite; an answer has a status."""
     found = count_devices(folder)
-    assert (found.completed, found.resumed, found.failed) == (3, 1, 2)
+    assert (found.completed, found.resumed, found.failed) == (4, 1, 2)
     assert (found.answered, found.stored, found.cut_off) == (6, 3, 1)
     assert found.refused == {
         "0000002B": {"tls.alert.certificate_revoked": 2},
         "0000002C": {"http.status": 1},
+        "0000002E": {"tls.alert.unknown_ca": 1},
     }
 
 
@@ -90,7 +92,7 @@ def test_no_gap(folder: Path) -> None:
         requests=Requests(answered=6, stored=3),
     )
     assert rows(data_of(folder, front(), store)) == {
-        "handshakes completed": (3, 3, 0, None, None),
+        "handshakes completed": (4, 4, 0, None, None),
         "handshakes resumed": (1, 1, 0, None, None),
         "handshakes refused": (2, 2, 0, None, None),
         "requests answered": (6, 6, 0, 6, 0),
@@ -105,7 +107,7 @@ def test_gaps_have_a_sign(folder: Path) -> None:
         requests=Requests(answered=10, stored=0),
     )
     assert rows(data_of(folder, lost)) == {
-        "handshakes completed": (3, 1, -2, None, None),
+        "handshakes completed": (4, 1, -3, None, None),
         "handshakes resumed": (1, 0, -1, None, None),
         "handshakes refused": (2, 5, 3, None, None),
         "requests answered": (6, 10, 4, None, None),
@@ -117,7 +119,7 @@ def test_several_fronts_add_up(folder: Path) -> None:
     """What one does not tell does not count as nothing."""
     silent = front(handshakes=None)
     found = rows(data_of(folder, front(), front(), silent))
-    assert found["handshakes completed"] == (3, 6, 3, None, None)
+    assert found["handshakes completed"] == (4, 8, 4, None, None)
     assert found["requests answered"] == (6, 18, 12, None, None)
     assert rows(data_of(folder, front(handshakes=None, requests=None))) == {}
 

@@ -33,7 +33,7 @@ def test_both_sides_and_no_gap(tmp_path: Path) -> None:
     text = printed(make_run(tmp_path, RECORDS), Observed(sources=(quiet,)))
     lines = lines_of(text)
     assert lines[0] == ["devices", "front", "gap"]
-    assert ["handshakes", "completed", "3", "3", "0"] in lines
+    assert ["handshakes", "completed", "4", "4", "0"] in lines
     assert ["objects", "stored", "3", "3", "0"] in lines
     assert "a note" not in text
     assert "cut off" not in text
@@ -52,7 +52,7 @@ def test_a_gap_is_shown_with_what_is_known_of_it(tmp_path: Path) -> None:
         make_run(tmp_path, RECORDS), Observed(sources=(lossy,), refusals=(refusal,))
     )
     lines = lines_of(text)
-    assert ["handshakes", "completed", "3", "1", "-2"] in lines
+    assert ["handshakes", "completed", "4", "1", "-3"] in lines
     assert ["handshakes", "refused", "2", "5", "+3"] in lines
     assert "The servers' side is incomplete." in text
     assert "The end of the run cut off 1 attempt." in text
