@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -56,9 +57,21 @@ def clean_command(
       fleetsim clean 20260301T120000Z-my-fleet-1a2b3c --yes
     """
     folder = find_run(run, results)
-    outcome = uvloop.run(
-        _clean(folder, dry_run=dry_run, asks=not yes, lists=dry_run and not as_json)
-    )
+    touched = 0
+
+    def note(found: StoredObject) -> None:
+        nonlocal touched
+        touched += 1
+        if dry_run and not as_json:
+            typer.echo(found.key)
+
+    try:
+        outcome = uvloop.run(_clean(folder, note, dry_run=dry_run, asks=not yes))
+    except KeyboardInterrupt:
+        if not dry_run:
+            how_far = f"at most {touched:,} objects were deleted"
+            typer.echo(f"interrupted: {how_far}", err=True)
+        raise
     if outcome is None:
         raise typer.Exit(1)
     if as_json:
@@ -72,17 +85,13 @@ def clean_command(
 
 
 async def _clean(
-    folder: Path, *, dry_run: bool, asks: bool, lists: bool
+    folder: Path, note: Callable[[StoredObject], None], *, dry_run: bool, asks: bool
 ) -> CleanOutcome | None:
     """Clean up; ``None`` = the answer to the question was no."""
     async with open_past_run(folder) as past:
-        if dry_run:
-            return await past.clean(
-                dry_run=True, on_object=_print if lists else lambda _: None
-            )
-        if asks and not await _is_wanted(past):
+        if asks and not dry_run and not await _is_wanted(past):
             return None
-        return await past.clean()
+        return await past.clean(dry_run=dry_run, on_object=note)
 
 
 async def _is_wanted(past: PastRun) -> bool:
@@ -95,7 +104,3 @@ async def _is_wanted(past: PastRun) -> bool:
     if not found.deleted_count + found.aborted_count:
         return True
     return typer.confirm(f"Delete them from {past.where}?", err=True)
-
-
-def _print(found: StoredObject) -> None:
-    typer.echo(found.key)

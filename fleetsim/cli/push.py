@@ -1,7 +1,7 @@
 """``fleetsim push``: put an object where devices fetch it over the air."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +10,7 @@ import typer
 import uvloop
 
 from fleetsim.cli.options import ProfileName, Seed, Settings, load_scenario
+from fleetsim.core.outcomes import StoredKey
 from fleetsim.core.settings import DeviceProfile, RequestStyle
 from fleetsim.exceptions import InputError, Problem
 from fleetsim.pki.files import read_file
@@ -134,9 +135,27 @@ def push_command(
     if dry_run:
         sys.stdout.writelines(f"{key}\n" for key in pushed.keys(devices))
         return
-    where = uvloop.run(
-        _push(plan, base_folder, pushed, devices, create_bucket=create_bucket)
-    )
+    stored = 0
+
+    def note(_stored: StoredKey) -> None:
+        nonlocal stored
+        stored += 1
+
+    try:
+        where = uvloop.run(
+            _push(
+                plan,
+                base_folder,
+                pushed,
+                devices,
+                create_bucket=create_bucket,
+                on_put=note,
+            )
+        )
+    except KeyboardInterrupt:
+        how_far = f"stored for {stored:,} of {len(devices):,} devices"
+        typer.echo(f"interrupted: {how_far}", err=True)
+        raise
     typer.echo(
         f"stored {len(pushed.data):,} bytes (SHA-256 {pushed.sha256}) for "
         f"{len(devices):,} device{'' if len(devices) == 1 else 's'}: {where}/<ID>/{pushed.name}"
@@ -184,10 +203,12 @@ async def _push(
     devices: Sequence[str],
     *,
     create_bucket: bool,
+    on_put: Callable[[StoredKey], None],
 ) -> str:
     """Send it; returns the bucket, for people."""
     async with open_control(
         plan, base_folder=base_folder, create_bucket=create_bucket
     ) as control:
+        control.on_put = on_put
         await push(control, pushed, devices)
         return place(control.endpoint)
