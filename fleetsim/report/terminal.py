@@ -187,9 +187,11 @@ def _refusals(summary: Mapping[str, Any]) -> Table:
     for refusal in summary.get("refusals", ()):
         if refusal["by"] == By.RUN.value:
             continue
-        told = refusal["answer"] or refusal["kind"]
-        if refusal["by"] in _IN_THEIR_WORDS and refusal["example"]:
-            told += f" ({refusal['example']})"
+        told, words = refusal["answer"] or refusal["kind"], refusal["example"]
+        if refusal["by"] in _IN_THEIR_WORDS and words:
+            # The words of an HTTP server begin with the status.
+            is_longer = f"HTTP {words}".startswith(told)
+            told = f"HTTP {words}" if is_longer else f"{told} ({words})"
         table.add_row(
             _WHO[refusal["by"]],
             refusal["phase"],

@@ -111,7 +111,7 @@ def test_every_section_is_there(tmp_path: Path) -> None:
         record(0),
         record(1, kind="tls.alert.unknown_ca", phase="tls"),
         record(2, cohort="[bold]b", group="group 3"),
-        record(3, kind="http.status", phase="wait", status=400, detail="nginx says"),
+        record(3, kind="http.status", phase="wait", status=400, detail="400 Bad: no"),
     )
     devices = (
         DeviceOutcome(device="A", cohort="ordinary", state="connected"),
@@ -135,7 +135,7 @@ def test_every_section_is_there(tmp_path: Path) -> None:
         "p99.9",
         "21 ms",
         "tls.alert.unknown_ca",
-        "HTTP front wait HTTP 400 (nginx says) 1 1",
+        "HTTP front wait HTTP 400 Bad: no 1 1",
         "group 3",
         "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
         "[bold]b",
