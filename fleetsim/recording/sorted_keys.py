@@ -28,6 +28,8 @@ class SortedKeys:
         wide = table.set_column(at, KEY, table[KEY].cast(pa.large_string()))
         self._table = wide.sort_by(KEY).combine_chunks()
         self._keys = self._table[KEY]
+        # sorting takes some three times the table; the pool would keep it
+        pa.default_memory_pool().release_unused()
 
     @property
     def rows(self) -> int:
