@@ -167,6 +167,6 @@ def program() -> Any:
 def main() -> None:
     """Entry point of the ``fleetsim`` program."""
     try:
-        app()
+        app(prog_name="fleetsim")
     finally:
         flush_output()

@@ -6,6 +6,7 @@ ten times longer than what they do. What every command and option shall have in 
 given to it here: an environment variable, a help text that is shown as it is written.
 """
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -92,6 +93,9 @@ class LazyCommands(Commands):
             ctx.fail(f"No such command {args[0]!r}{did_you_mean(args[0], known)}.")
         if args and args[0] in self.lazy:
             self.load(args[0])
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            # Imports are over: from here on an interrupt is an exception again.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         return super().resolve_command(ctx, args)
 
     def load(self, name: str) -> Any:

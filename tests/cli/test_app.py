@@ -3,6 +3,7 @@
 import itertools
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -182,3 +183,13 @@ def test_control_c_while_importing_is_quiet(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_the_first_signal_of_a_command_is_an_exception_again() -> None:
+    """Once imports are over, Ctrl-C is the command's to handle."""
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        CliRunner().invoke(app, ["profiles", "no-such-profile"])
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
