@@ -32,6 +32,10 @@ _PUTS: Final = frozenset(
     {Operation.UPLOAD, Operation.HEARTBEAT, Operation.SCHEMA, Operation.CONFIG}
 )
 _MIXED: Final = "more than one"
+_IN_PARTS: Final = (
+    "An SDK sends a large upload in parts: one attempt here, several requests and "
+    "connections at the server."
+)
 
 
 @dataclass(slots=True)
@@ -105,12 +109,15 @@ def _count(mask: Any) -> int:
     return pc.sum(mask).as_py() or 0
 
 
-def observed_data(observed: Observed | None, folder: Path) -> dict[str, Any] | None:
+def observed_data(
+    observed: Observed | None, folder: Path, scenario: object = None
+) -> dict[str, Any] | None:
     """Make the part ``observed`` of the summary.
 
     Args:
         observed: What the servers say; ``None`` = nobody was asked.
         folder: Run folder.
+        scenario: The scenario as the manifest has it.
 
     Returns:
         ``rows`` with both sides of each figure, ``refusals`` in the words of both
@@ -136,11 +143,19 @@ def observed_data(observed: Observed | None, folder: Path) -> dict[str, Any] | N
             row for row in rows if row["front"] is not None or row["store"] is not None
         ],
         "cut_off": devices.cut_off,
+        "notes": [_IN_PARTS] if _has_sdk(scenario) else [],
         "is_complete": all(each.is_complete for each in observed.sources),
         "refusals": _refusals(devices.refused, observed.refusals),
         "refused_at_front": dict(sorted(_kinds(front).items())),
         "sources": [_source(each) for each in observed.sources],
     }
+
+
+def _has_sdk(scenario: object) -> bool:
+    cohorts = scenario.get("cohorts") if isinstance(scenario, Mapping) else None
+    return isinstance(cohorts, list) and any(
+        isinstance(each, Mapping) and each.get("client") == "sdk" for each in cohorts
+    )
 
 
 def _row(

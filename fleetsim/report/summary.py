@@ -96,7 +96,9 @@ def summarise(run: Run) -> dict[str, Any]:
         **_figures(run, None),
         "unclassified": kinds[Kind.UNCLASSIFIED],
         "refusals": refusal_data(read_refusals(run.path)),
-        "observed": observed_data(read_observed(run.path), run.path),
+        "observed": observed_data(
+            read_observed(run.path), run.path, run.manifest.get("scenario")
+        ),
         "audit": _audit(run),
         "clean": None if run.cleaned is None else asdict(run.cleaned),
         "thresholds": [

@@ -86,6 +86,8 @@ def _remarks(observed: Mapping[str, Any]) -> list[Text]:
     if has_gap and observed["cut_off"]:
         cut = number(observed["cut_off"], "attempt")
         found.append(Text(f"The end of the run cut off {cut}.", style="dim"))
+    if has_gap:
+        found += [Text(note, style="dim") for note in observed["notes"]]
     for source in observed["sources"]:
         if has_gap or not source["is_complete"]:
             found += [

@@ -153,6 +153,24 @@ def test_in_the_summary(folder: Path) -> None:
     assert len(observed["rows"]) == 5
 
 
+@pytest.mark.parametrize(
+    ("scenario", "count"),
+    [
+        ({"cohorts": [{"client": "sdk"}, {"client": "device"}]}, 1),
+        ({"cohorts": [{"client": "device"}, {}, "x"]}, 0),
+        ({"cohorts": None}, 0),
+        (None, 0),
+    ],
+)
+def test_an_sdk_sends_more_than_it_says(
+    folder: Path, scenario: object, count: int
+) -> None:
+    """Parts of an upload are requests of their own to the server alone."""
+    data = observed_data(Observed(sources=(front(),)), folder, scenario)
+    assert data is not None
+    assert len(data["notes"]) == count
+
+
 def test_nobody_was_asked(folder: Path) -> None:
     """Nothing is counted for nobody."""
     assert observed_data(None, folder) is None
