@@ -114,11 +114,13 @@ class LabObserver:
 
     def __init__(self, lab: LabProcess, front_program: FrontProgram) -> None:
         self._lab = lab
+        self._pid = lab.pid
         self._program = front_program
 
     async def finish(self, window: Window) -> Observed:
         """See :class:`Observer`."""
         del window
+        is_whole = self._lab.pid == self._pid
         try:
             stats = await self._settled()
             refused = (await self._lab.request("refused"))["refused"]
@@ -135,10 +137,13 @@ class LabObserver:
             for subject, kind, count in refused
             if (device := Seen(unix_s=0.0, subject=subject).device)
         ]
-        return Observed(
-            sources=tuple(each for pair in sources for each in pair),
-            refusals=tuple(by_device),
-        )
+        found = [each for several in sources for each in several]
+        if not is_whole:
+            found = [
+                replace(each, is_complete=False, notes=(*each.notes, _AGAIN))
+                for each in found
+            ]
+        return Observed(sources=tuple(found), refusals=tuple(by_device))
 
     async def _settled(self) -> dict[str, Any]:
         """Counts that no longer change: a server may hear of an end a little later."""
@@ -205,6 +210,7 @@ _NO_REQUEST: Final = (
     "missing"
 )
 _AT_FRONT: Final = "requests that the front answers by itself do not come here"
+_AGAIN: Final = "the lab was started again: what it counted before is missing"
 _LOCAL_TIME: Final = (
     "its error log gives no port and local time: failed handshakes are the fleet's by "
     "address and time"

@@ -39,6 +39,7 @@ class Lab:
     def __init__(self, stats: list[dict[str, Any]], refused: object = ()) -> None:
         self._stats = stats
         self._refused = refused
+        self.pid = 7
 
     async def request(self, command: str) -> dict[str, Any]:
         """Answer; the last ``stats`` again and again."""
@@ -99,6 +100,16 @@ async def test_asked_until_nothing_moves() -> None:
     found = await observe(Lab([first, last, last]))
     assert found.sources[1].handshakes is not None
     assert found.sources[1].handshakes.completed == 2
+
+
+async def test_a_lab_that_was_started_again() -> None:
+    """Its counts began anew, which a reader must know."""
+    process: Any = Lab([stats_of({"ok": 5}, {"200": 3})])
+    observer = LabObserver(process, FrontProgram.BUILTIN)
+    process.pid = 8
+    for source in (await observer.finish(WINDOW)).sources:
+        assert not source.is_complete
+        assert "started again" in source.notes[-1]
 
 
 async def test_a_lab_that_died() -> None:
