@@ -36,7 +36,7 @@ def print_comparison(
 
     Args:
         comparison: What to print.
-        console: Where to; see :func:`fleetsim.report.terminal.make_console`.
+        console: Where to; see :func:`fleetsim.report.console.make_console`.
         everything: Also the metrics without evidence of a difference that are not the
             response time of uploads.
     """

@@ -26,6 +26,8 @@ HEIGHT: Final = 200
 
 _DEEPEST: Final = 6  # 99.9999 %: no run has more to show
 _CLOSE: Final = 2.5  # percent of the axis: the width of a label on a phone
+_LEAST: Final = 1e-9  # less than that is the rounding of a float
+_MOST_RANGE: Final = 1e6  # between the ends of a logarithmic axis: more cannot be read
 _NS_PER_MS: Final = 1e6
 
 Format = Callable[[float], str]
@@ -181,9 +183,9 @@ def time_chart(
         highest = max(map(sum, _columns(lines, axis.slots)), default=0.0)
     else:
         highest = max(found, default=0.0)
-    positive = [value for value in found if value > 0]
+    positive = [value for value in found if value > _LEAST]
     ticks = (
-        log_ticks(min(positive), max(positive))
+        log_ticks(max(min(positive), max(positive) / _MOST_RANGE), max(positive))
         if logarithmic and positive
         else linear_ticks(highest)
     )

@@ -9,6 +9,8 @@ _STEPS_S: Final = (
     *(10_800, 21_600, 43_200, 86_400, 172_800, 604_800),
 )
 
+_NOTHING: Final = 1e-9  # less than that is the rounding of a float
+
 
 def nice_step(span: float, most: int) -> float:
     """Give the smallest of 1, 2, 5 times a power of ten that fits often enough.
@@ -32,7 +34,7 @@ def linear_ticks(highest: float, most: int = 4) -> tuple[float, ...]:
         highest: Largest value shown, >= 0.
         most: Most steps.
     """
-    if highest <= 0:
+    if highest < _NOTHING:
         return (0.0, 1.0)
     step = nice_step(highest, most)
     count = math.ceil(highest / step - 1e-9)
