@@ -276,7 +276,6 @@ FOUND_IN_TIMELINE = [
     (11, "timeline[3].push_bundle.to.share", "must be above 0"),
     (11, "timeline[3].push_bundle.certificates[0]", "come after new_root"),
     (12, "timeline[4].at", "due 6m40s into a run that ends after 1m15s"),
-    (12, "timeline[4].fault", "needs control of the server"),
     (12, "timeline[4].fault.delay", "kind delay needs delay"),
     (12, "timeline[4].fault.bytes_per_s", "no use"),
     (13, "timeline[5].push_bundle.certificats", "did you mean 'certificates'?"),
