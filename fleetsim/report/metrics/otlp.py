@@ -181,7 +181,8 @@ class OtlpView(LiveView):
         """Push the last figures, for at most :data:`LAST_EXPORT_S`, and say how it went."""
         if self._last:
             pushes = [] if self._under_way is None else [self._under_way]
-            pushes.append(self._submit((*self._last, *self._final)))
+            self._under_way = self._submit((*self._last, *self._final))
+            pushes.append(self._under_way)
             for is_delivered in await asyncio.to_thread(_results, pushes):
                 self._take(is_delivered)
             self._say(
