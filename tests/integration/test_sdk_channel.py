@@ -275,9 +275,24 @@ async def test_undocumented_names_exist() -> None:
     for name in ("_create_connector", "_get_session", "send"):
         assert callable(getattr(AIOHTTPSession, name))
     assert WatchedSession._get_session is not AIOHTTPSession._get_session
+    assert callable(aiohttp.TCPConnector._resolve_host)
     async with aiohttp.ClientSession() as session:
         assert session._retry_connection is True
         assert session.trace_configs == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "lab.test"])
+async def test_the_fleets_resolver_decides_where_to_dial(host: str) -> None:
+    """A name that is led elsewhere, and an address: faults stand before both."""
+    async with (
+        serving(iter([200])) as (port, seen),
+        sdk_network() as shared,
+    ):
+        place = replace(plain(9), host=host)
+        resolver = shared.network.resolver
+        resolver.override(host, ["127.0.0.1"], port=9, to_port=port)
+        assert isinstance(await SdkDevice(shared, place).put(), Response)
+    assert seen.headers[0]["host"] == f"{host}:9"
 
 
 @pytest.mark.usefixtures("no_waiting")

@@ -6,8 +6,8 @@ source addresses, with the device's ``ssl`` context; it traces every connection;
 its connections can be dropped at once, as when a device loses its power. And aiohttp
 must not repeat a request by itself, once and silently, as it does with PUT, GET and HEAD:
 only what botocore counts and decides is an attempt, as with boto3. Names that are not
-documented (``_create_connector``, ``_get_session``, ``_retry_connection``) are held by a
-test that fails loudly when a new release drops them.
+documented (``_create_connector``, ``_get_session``, ``_resolve_host``,
+``_retry_connection``) are held by a test that fails loudly when a new release drops them.
 
 Devices upload directly: proxies of the environment are for the control plane.
 """
@@ -76,6 +76,20 @@ class FleetResolver(AbstractResolver):
         """Nothing of it is ours to close."""
 
 
+class FleetConnector(aiohttp.TCPConnector):
+    """A connector that asks the fleet's resolver for addresses, too.
+
+    A fault in front of a target is on the way to an address as it is on the way to a
+    name; aiohttp would dial an address without asking anybody.
+    """
+
+    async def _resolve_host(
+        self, host: str, port: int, traces: object = None
+    ) -> list[ResolveResult]:
+        del traces  # the exchange is told by the resolver
+        return await self._resolver.resolve(host, port)
+
+
 class WatchedSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore is untyped
     """An HTTP session of aiobotocore whose connections are watched.
 
@@ -118,7 +132,7 @@ class WatchedSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore is un
         keepalive: dict[str, Any] = {"force_close": True}
         if not self._is_closing:
             keepalive = {"keepalive_timeout": KEEPALIVE_TIMEOUT_S}
-        return aiohttp.TCPConnector(
+        return FleetConnector(
             limit=self._max_pool_connections,
             ssl=self.context or False,
             resolver=FleetResolver(self._network.resolver),
