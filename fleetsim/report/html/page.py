@@ -196,6 +196,7 @@ def environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     style = _text("fleetsim.report.web", "palette.css") + _text(
         "fleetsim.report.html", "templates", "page.css"
