@@ -12,7 +12,12 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from fleetsim.scenario.model import NAME_PATTERN, NAME_RULE
-from fleetsim.scenario.quantities import format_duration, shown
+from fleetsim.scenario.quantities import (
+    approximate_size,
+    format_duration,
+    parse_size,
+    shown,
+)
 from fleetsim.scenario.schema import json_schema
 from fleetsim.scenario.suggest import did_you_mean
 from fleetsim.scenario.yaml_document import Loc
@@ -131,7 +136,13 @@ def _what(error: dict[str, Any], data: Any) -> str:
 
 
 def _bound(limit: Any, value: Any) -> str:
-    return format_duration(limit) if isinstance(value, str) else f"{limit:g}"
+    if not isinstance(value, str):
+        return f"{limit:g}"
+    try:
+        parse_size(value)
+    except ValueError:
+        return format_duration(limit)
+    return approximate_size(limit)
 
 
 def _near(value: Any, at: Loc) -> str:

@@ -56,6 +56,10 @@ def cohort(**given: Any) -> dict[str, Any]:
             "description: string should have at most 4000 characters, not 'xxx",
         ),
         (cohort(count=0), "cohorts[0].count: must be at least 1, not 0"),
+        (
+            cohort(sdk={"multipart_chunksize": "1MiB"}),
+            "cohorts[0].sdk.multipart_chunksize: must be at least 5 MiB, not '1MiB'",
+        ),
         (cohort(count="5"), "cohorts[0].count: expected a whole number, not '5'"),
         (
             cohort(security="hihg"),
