@@ -2,7 +2,7 @@
 
 ::
 
-    python -m tests.integration.servers ceph --front haproxy --mutual /tmp/site
+    python -m tests.integration.servers ceph /tmp/site --front haproxy
     . /tmp/site/env && fleetsim run /tmp/site/fleet.yaml --create-bucket
 
 The folder gets a PKI (``fleetsim pki``), a scenario to change and the credentials. After
@@ -58,14 +58,24 @@ def main() -> None:
     parser.add_argument("server", choices=sorted(SERVERS))
     parser.add_argument("folder", type=Path, help="made; must not exist")
     parser.add_argument("--front", type=FrontKind, choices=list(FrontKind))
-    parser.add_argument("--mutual", action="store_true", help="ask for certificates")
+    parser.add_argument(
+        "--security",
+        choices=("medium", "high"),
+        default="high",
+        help="of the front: HTTPS, or mutual TLS too",
+    )
     options = parser.parse_args()
     try:
         options.folder.mkdir(mode=0o700)
         with Shelf() as shelf:
             server = shelf.get(options.server)
             uvloop.run(
-                _serve(server, options.folder, options.front, is_mutual=options.mutual)
+                _serve(
+                    server,
+                    options.folder,
+                    options.front,
+                    is_mutual=options.security == "high",
+                )
             )
     except (MissingServerError, ServerFailedError, OSError) as error:
         parser.exit(3, f"{error}\n")
