@@ -5,8 +5,9 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from fleetsim.cli.app import program
+from fleetsim.cli.app import app, program
 from fleetsim.cli.lazy import long_name, walk
 from fleetsim.core.exit_codes import EXIT_CODES
 from fleetsim.profiles import catalog
@@ -22,6 +23,9 @@ SCENARIOS = [
     for _, kind, text in BLOCKS
     if kind == "yaml" and "version: 1" in text
 ]
+
+
+RUN_TABLES = [text for _, kind, text in BLOCKS if kind == "yaml" and "run:" in text]
 
 
 @pytest.mark.parametrize("name", PROGRAM.lazy)
@@ -48,7 +52,10 @@ def test_every_option_it_names_exists() -> None:
         if option.param_type_name == "option"
         for name in (*option.opts, *option.secondary_opts)
     } | {"--help", "--install-completion"}
-    named = set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", README))
+    ours = re.sub(
+        r".*python -m tests\..*|`--front\s+nginx\|haproxy\|envoy`", "", README
+    )
+    named = set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", ours))
     assert named <= known, named - known
 
 
@@ -59,6 +66,15 @@ def test_every_scenario_in_it_is_one(text: str) -> None:
         text, "README.md", lambda name: catalog.load(name).profile
     )
     assert scenario.cohorts
+
+
+@pytest.mark.parametrize("table", RUN_TABLES, ids=lambda text: text.split("\n")[1])
+def test_every_run_table_in_it_is_taken(table: str, tmp_path: Path) -> None:
+    """Names and values of options in the README's ``run:`` tables are right."""
+    path = tmp_path / "table.yaml"
+    path.write_text(f"name: t\nlab: {{}}\ncohorts: [{{name: a, count: 1}}]\n{table}")
+    result = CliRunner().invoke(app, ["check", str(path)])
+    assert (result.exit_code, result.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("code", [code for code in EXIT_CODES if code < 141])
