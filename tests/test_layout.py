@@ -62,6 +62,7 @@ ELSEWHERE = {
     "target/control.py": "integration/test_target_control.py",
     "transport/sdk/channel.py": "integration/test_sdk_channel.py",
     "transport/sdk/client.py": "integration/test_sdk_channel.py",
+    "transport/sdk/hooks.py": "integration/test_sdk_channel.py",
     "target/http_session.py": "integration/test_bad_target.py",
 }
 MODULES = sorted(

@@ -24,8 +24,9 @@ from fleetsim.core.events import Response
 from fleetsim.core.failure import Failure, Kind, Phase
 from fleetsim.core.http_fields import parse_fields
 from fleetsim.core.sdk_settings import SdkSettings
-from fleetsim.transport.sdk.exchange import Call, current
+from fleetsim.transport.sdk.exchange import Call
 from fleetsim.transport.sdk.failures import TROUBLE, from_sdk_error
+from fleetsim.transport.sdk.hooks import current
 
 _METADATA: Final = "x-amz-meta-"
 

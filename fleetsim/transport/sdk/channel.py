@@ -25,7 +25,8 @@ from fleetsim.transport.base import ClientIdentity, Measures
 from fleetsim.transport.network import Network
 from fleetsim.transport.sdk.calls import perform, wanted
 from fleetsim.transport.sdk.client import SdkClient, open_client
-from fleetsim.transport.sdk.exchange import Call, SdkListener, enter, traces
+from fleetsim.transport.sdk.exchange import Call, SdkListener
+from fleetsim.transport.sdk.hooks import enter, traces
 from fleetsim.transport.sdk.trust import client_context
 
 _CUT_OFF = Failure(Kind.RUN_STOPPED, Phase.RUN, "the run ended")

@@ -28,7 +28,7 @@ from fleetsim.core.sdk_settings import SdkSettings
 from fleetsim.core.settings import Credentials, Endpoint, RequestStyle
 from fleetsim.transport.network import Network
 from fleetsim.transport.resolver import Resolver
-from fleetsim.transport.sdk import exchange
+from fleetsim.transport.sdk import hooks
 
 KEEPALIVE_TIMEOUT_S: Final = 12.0
 """How long an idle connection is kept; aiobotocore's own default."""
@@ -53,7 +53,7 @@ class FleetResolver(AbstractResolver):
         """Give addresses and the port to dial; only a real look-up is measured."""
         addresses = self._resolver.cached(host, port)
         if not addresses:
-            seen = exchange.current()
+            seen = hooks.current()
             if seen is not None:
                 seen.resolving()
             addresses = await self._resolver.resolve(host, port)
@@ -251,7 +251,7 @@ async def open_client(
             config=config,
         )
     )
-    exchange.watch(client)
+    hooks.watch(client)
     return SdkClient(client, made[0], stack)
 
 

@@ -19,7 +19,7 @@ from fleetsim.core.sdk_settings import SDK_GROUP
 from fleetsim.core.trust_bundle import TrustBundle
 from fleetsim.exceptions import InputError, Problem
 from fleetsim.transport.base import ClientIdentity
-from fleetsim.transport.sdk.exchange import current
+from fleetsim.transport.sdk.hooks import current
 
 _CIPHERS: Final = "@SECLEVEL=2:" + ":".join(
     suite for suite in SDK_GROUP.suites if not suite.startswith("TLS_")
