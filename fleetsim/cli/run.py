@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvloop
 
 from fleetsim.cli.exporters import OtlpOption, PrometheusOption, exporters
 from fleetsim.cli.options import (
@@ -23,12 +22,6 @@ from fleetsim.cli.options import (
 from fleetsim.cli.page import UiOption, pages
 from fleetsim.lab.settings import FrontProgram
 from fleetsim.report.console import make_console
-from fleetsim.report.live.terminal import progress_view
-from fleetsim.report.summary import exit_code
-from fleetsim.report.terminal import print_summary
-from fleetsim.runner.limits import count_processes
-from fleetsim.runner.live import run_live
-from fleetsim.runner.run import RunOptions
 from fleetsim.scenario.plan import make_plan
 
 
@@ -126,6 +119,16 @@ def run_command(
       fleetsim run ca_rotation_done_right --time-scale 10 --front nginx
       fleetsim run quickstart --ui 8089 --prometheus 9464
     """
+    # Who asks for help or completes a word waits for the options only.
+    import uvloop  # noqa: PLC0415
+
+    from fleetsim.report.live.terminal import progress_view  # noqa: PLC0415
+    from fleetsim.report.summary import exit_code  # noqa: PLC0415
+    from fleetsim.report.terminal import print_summary  # noqa: PLC0415
+    from fleetsim.runner.limits import count_processes  # noqa: PLC0415
+    from fleetsim.runner.live import run_live  # noqa: PLC0415
+    from fleetsim.runner.run import RunOptions  # noqa: PLC0415
+
     # Whatever ends the program shall remove the private keys it made.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     path, parsed, load_profile = load_scenario(

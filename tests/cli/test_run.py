@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from fleetsim.cli import run
 from fleetsim.cli.app import app
 from fleetsim.recording.run_folder import RunOutcome
 from fleetsim.report.live.lines import Lines
 from fleetsim.report.live.page import LivePage
 from fleetsim.report.live.view import LiveView
 from fleetsim.report.summary import write_summary
+from fleetsim.runner import live
 from fleetsim.runner.run import RunOptions
 from fleetsim.scenario.plan import Plan
 from tests.recording.records import record
@@ -49,7 +49,7 @@ def runner(
     def make(**how: Any) -> Runner:
         folder = make_run(tmp_path, [record()], **how)
         made = Runner(folder, write_summary(folder))
-        monkeypatch.setattr(run, "run_live", made)
+        monkeypatch.setattr(live, "run_live", made)
         return made
 
     yield make
