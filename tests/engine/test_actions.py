@@ -292,7 +292,7 @@ def test_a_broken_proof_surfaces() -> None:
     assert isinstance(caught.value.exceptions[0], ZeroDivisionError)
 
 
-def test_the_wall_clock_begins_with_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_wall_clock_begins_with_the_run() -> None:
     """The clock is asked for when run time 0 is known, and replaces that of the plan."""
     origins: list[int] = []
 
@@ -304,8 +304,7 @@ def test_the_wall_clock_begins_with_the_run(monkeypatch: pytest.MonkeyPatch) -> 
             origins.append(origin_ns)
             return RunClock(2_000_000_000 * S, 60.0)
 
-    monkeypatch.setattr("tests.engine.rehearsal.Fleet", Later)
-    run = Rehearsal()
+    run = Rehearsal(fleet_class=Later)
     run.loop.jump(1234.5)
     run.run()
     assert origins == [pytest.approx(1234.5 * S, abs=S)]
