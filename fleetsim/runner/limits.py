@@ -29,6 +29,26 @@ AUTO: Final = "auto"
 _PORT_RANGE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
+def check_machine(plan: Plan, processes: int, source_addresses: Sequence[str]) -> None:
+    """Raise what can be raised and refuse what cannot work.
+
+    Raises:
+        InputError: With every limit that is too low and every address of no use.
+    """
+    problems: list[Problem] = []
+    for check in (
+        lambda: raise_file_limit(plan, processes),
+        lambda: check_source_addresses(source_addresses),
+        lambda: check_ports(plan, source_addresses),
+    ):
+        try:
+            check()
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+
+
 def raise_file_limit(plan: Plan, processes: int = 1) -> None:
     """Raise the limit of open files to what the plan needs, for this process and shards.
 

@@ -39,13 +39,7 @@ from fleetsim.runner.cleaning import clean_now, target_facts
 from fleetsim.runner.control_identity import control_identity
 from fleetsim.runner.device_pki import DevicePki, load_device_pkis
 from fleetsim.runner.driving import Drive, drive
-from fleetsim.runner.limits import (
-    Cores,
-    check_ports,
-    check_source_addresses,
-    pin,
-    raise_file_limit,
-)
+from fleetsim.runner.limits import Cores, check_machine, pin
 from fleetsim.runner.observing import Window, start_observing
 from fleetsim.runner.rehearsal import Prepared, Rehearsal, prepare
 from fleetsim.runner.sites import Target, open_target
@@ -161,9 +155,7 @@ async def run_plan(
         TargetError: The target cannot be used.
         RecordingError: The run folder cannot be written.
     """
-    raise_file_limit(plan, options.processes)
-    check_ports(plan, options.source_addresses)
-    check_source_addresses(options.source_addresses)
+    check_machine(plan, options.processes, options.source_addresses)
     cores = Cores()
     if options.pin:
         cores = pin(has_lab=plan.lab is not None, processes=options.processes)

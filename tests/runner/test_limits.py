@@ -13,6 +13,7 @@ from fleetsim.runner import limits
 from fleetsim.runner.limits import (
     FILES_BESIDE_CONNECTIONS,
     Cores,
+    check_machine,
     check_ports,
     check_source_addresses,
     count_processes,
@@ -209,3 +210,21 @@ def test_pinning(
     )
     assert pin(has_lab=has_lab, processes=processes) == cores
     assert pinned == ([] if own is None else [own])
+
+
+def test_all_limits_come_together(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One look at the machine tells everything that is wrong with it."""
+    range_file = tmp_path / "range"
+    range_file.write_text("1000 1009")
+    monkeypatch.setattr(limits, "_PORT_RANGE", range_file)
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (64, 100))
+    plan = plan_of({"count": 500, "workload": {"connection": "keep_alive"}})
+    with pytest.raises(InputError) as caught:
+        check_machine(plan, 2, ["here"])
+    assert [problem.where for problem in caught.value.problems] == [
+        "open files",
+        "--source-address here",
+        "local ports",
+    ]
