@@ -10,8 +10,9 @@ import ipaddress
 import os
 import resource
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -36,11 +37,12 @@ def check_machine(plan: Plan, processes: int, source_addresses: Sequence[str]) -
         InputError: With every limit that is too low and every address of no use.
     """
     problems: list[Problem] = []
-    for check in (
-        lambda: raise_file_limit(plan, processes),
-        lambda: check_source_addresses(source_addresses),
-        lambda: check_ports(plan, source_addresses),
-    ):
+    checks: tuple[Callable[[], None], ...] = (
+        partial(raise_file_limit, plan, processes),
+        partial(check_source_addresses, source_addresses),
+        partial(check_ports, plan, source_addresses),
+    )
+    for check in checks:
         try:
             check()
         except InputError as error:
