@@ -46,7 +46,7 @@ LEAF_FIRST = scenario(
         },
     ],
     thresholds=["unaccounted == 0", "stranded == 12"],
-    duration="5s",
+    duration="4s",
     drain="1s",
 )
 LEAF_FIRST["cohorts"][0]["front"] = "one"
@@ -89,7 +89,7 @@ def finish(program: Any, results: Path) -> Finished:
 @pytest.mark.parametrize("case", ["done right", "leaf first"])
 def test_as_in_one_process(case: str, tmp_path: Path) -> None:
     """Two processes give the verdict and the state histories of one."""
-    name, more = "ca_rotation_done_right", ["--time-scale", "6"]
+    name, more = "ca_rotation_done_right", ["--time-scale", "8"]
     if case == "leaf first":
         path = tmp_path / "leaf.yaml"
         path.write_text(json.dumps(LEAF_FIRST))
@@ -158,13 +158,13 @@ def test_every_action_reaches_the_shards(tmp_path: Path) -> None:
         {
             "name": "back",
             "after": "gone",
-            "delay": "300ms",
+            "delay": "1200ms",
             "dns_change": {"front": "strict", "to_front": "strict"},
         },
         {
             "name": "well",
             "after": "back",
-            "wait_for": {"condition": "connected_share == 1", "timeout": "6s"},
+            "wait_for": {"condition": "connected_share == 1", "timeout": "4s"},
         },
     ]
     trucks = cohort("trucks", 8, client_certificates={"key": "p256"})
@@ -173,7 +173,7 @@ def test_every_action_reaches_the_shards(tmp_path: Path) -> None:
             trucks,
             lab={"fronts": [{"name": "strict", "security": "high"}]},
             timeline=timeline,
-            duration="7s",
+            duration="6s",
             drain="1s",
             thresholds=["unaccounted == 0", "unclassified == 0"],
         ),
@@ -223,7 +223,7 @@ class Killer(Watcher):
 
 def test_a_shard_is_killed(tmp_path: Path) -> None:
     """The run goes on, tells what it lost, and does not pass: it is no longer the plan."""
-    data = scenario(cohort("trucks", 9), duration="5s", thresholds=["unaccounted == 0"])
+    data = scenario(cohort("trucks", 9), duration="4s", thresholds=["unaccounted == 0"])
     parsed, plan = plan_of(data)
     options = RunOptions(
         results=tmp_path, base_folder=tmp_path, scenario=parsed.to_data(), processes=2
