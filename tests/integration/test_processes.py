@@ -164,7 +164,7 @@ def test_every_action_reaches_the_shards(tmp_path: Path) -> None:
         {
             "name": "well",
             "after": "back",
-            "wait_for": {"condition": "connected_share == 1", "timeout": "4s"},
+            "wait_for": {"condition": "failing == 0", "timeout": "4s"},
         },
     ]
     trucks = cohort("trucks", 8, client_certificates={"key": "p256"})
