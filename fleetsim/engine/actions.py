@@ -59,7 +59,10 @@ class Devices(Protocol):
         """Hand out other S3 keys."""
 
     def set_identity(self, index: int, identity: ClientIdentity | None) -> bool:
-        """Give a device another client certificate."""
+        """Give a device another client certificate; see :meth:`all_given`."""
+
+    async def all_given(self) -> None:
+        """Return when every certificate that was given is on its device."""
 
     def reported(self, index: int) -> Reported | None:
         """What the last device.json says that the server stored of a device."""
@@ -190,6 +193,9 @@ class DeviceActions:
         if driver is not None:
             driver.channel.replace_identity(identity)
         return driver is not None
+
+    async def all_given(self) -> None:
+        """Every certificate is on its device at once: nothing to wait for."""
 
     # ------------------------------------------------------------ questions
 

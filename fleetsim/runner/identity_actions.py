@@ -155,6 +155,7 @@ class IdentityDesk:
         }
         for cohort, issuer in issuers.items():
             await self._issue(execution, action, cohort, issuer, chosen)
+        await self._fleet.all_given()
         facts: Facts = {
             "devices": len(chosen),
             "issuers": [

@@ -62,6 +62,10 @@ class Order:
         self.given[index] = identity
         return True
 
+    async def all_given(self) -> None:
+        """Every certificate has arrived."""
+        self.order.append(("arrived",))
+
 
 @pytest.fixture(scope="module")
 def kit(tmp_path_factory: pytest.TempPathFactory) -> LabKit:
@@ -285,7 +289,12 @@ def test_another_issuer_is_accepted_before_anybody_has_its_certificate(
     office.registry.issue_ca(entry, action)
     before = office.desk.identity(0)
     office.does()
-    assert office.order.order == [("swap", "main"), ("given",), ("swap", "main")]
+    assert office.order.order == [
+        ("swap", "main"),
+        ("given",),
+        ("arrived",),
+        ("swap", "main"),
+    ]
     assert office.verdict(office.desk.identity(0)) == "ok"
     assert "certificate revoked" in office.verdict(before)
 

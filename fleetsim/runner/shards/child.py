@@ -178,7 +178,7 @@ class Shard(asyncio.Protocol):
     def _act(self, message: Call | Identities | Override | Restore) -> None:
         fleet = self._fleet
         if fleet is None or self._group is None:
-            if isinstance(message, Call):
+            if isinstance(message, Call | Identities):
                 self._send(Answer(message.number, 0))  # the fleet has ended
             return
         match message:
@@ -189,6 +189,7 @@ class Shard(asyncio.Protocol):
             case Identities():
                 for index, identity in message.given.items():
                     fleet.set_identity(index, identity)
+                self._send(Answer(message.number, len(message.given)))
             case Override():
                 fleet.resolver.override(
                     message.host,

@@ -136,6 +136,12 @@ class SharedDevices:
         member.give(index, identity)
         return not member.is_over
 
+    async def all_given(self) -> None:
+        """Return when every certificate that was given is on its device."""
+        async with asyncio.TaskGroup() as group:
+            for member in self._members:
+                group.create_task(member.all_given())
+
     # ------------------------------------------------------------ reports
 
     def _learn(self, reported: Mapping[int, Reported]) -> None:

@@ -24,7 +24,6 @@ from fleetsim.engine.shard_fleet import Glance
 from fleetsim.exceptions import GeneratorError, RecordingError
 from fleetsim.recording.recorder import LatencyLog, Snapshot
 from fleetsim.recording.shards import LostDevices, make_shard_folder
-from fleetsim.runner.shards.child import GLANCE_S
 from fleetsim.runner.shards.devices import SharedDevices
 from fleetsim.runner.shards.member import Member
 from fleetsim.runner.shards.messages import (
@@ -42,6 +41,9 @@ from fleetsim.runner.shards.messages import (
 from fleetsim.runner.shards.names import SharedNames
 from fleetsim.scenario.plan import DevicePlan, Plan
 from fleetsim.transport.resolver import Resolver
+
+LOOK_S: Final = 0.02
+"""A shard hears of changed surroundings at most this much later."""
 
 LEAD_NS: Final = 20_000_000
 """Run time 0 is so far ahead when it is named that every shard hears of it before."""
@@ -218,7 +220,7 @@ class ShardedFleet(SharedDevices):
         """Accompany the shards until all are over."""
         while not self._all_over.is_set():
             try:
-                async with asyncio.timeout(GLANCE_S):
+                async with asyncio.timeout(LOOK_S):
                     await self._all_over.wait()
             except TimeoutError:
                 self._refresh()

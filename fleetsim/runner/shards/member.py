@@ -61,8 +61,9 @@ class Member:
         self._on_message = on_message
         self._on_gone = on_gone
         self._tally: Tally | None = None
-        self._calls: dict[int, asyncio.Future[int]] = {}
-        self._called = 0
+        self._answers: dict[int, asyncio.Future[int]] = {}
+        self._asked = 0
+        self._last_given: asyncio.Future[int] | None = None
         self._given: dict[int, ClientIdentity | None] = {}
         self.has_failed = False
 
@@ -86,7 +87,22 @@ class Member:
         """Send the client certificates now, all in one message."""
         if self._given:
             given, self._given = self._given, {}
-            self.process.send(Identities(given))
+            number, self._last_given = self._question()
+            self.process.send(Identities(number, given))
+
+    async def all_given(self) -> None:
+        """Return when every certificate given so far is on its device."""
+        self.give_out()
+        last = self._last_given
+        if last is not None and not self.is_over:
+            await asyncio.shield(last)
+
+    def _question(self) -> tuple[int, asyncio.Future[int]]:
+        """Number of the next message that is answered, and its answer."""
+        self._asked += 1
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._answers[self._asked] = answer
+        return self._asked, answer
 
     async def call(self, action: str, *arguments: Any) -> int:
         """Act on its devices.
@@ -96,28 +112,26 @@ class Member:
         """
         if self.is_over:
             return 0
-        self._called += 1
-        number = self._called
-        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._calls[number] = answer
-        self.send(Call(number, action, arguments))
+        self.give_out()
+        number, answer = self._question()
+        self.process.send(Call(number, action, arguments))
         try:
             return await answer
         finally:
-            self._calls.pop(number, None)
+            self._answers.pop(number, None)
 
     # ------------------------------------------------------------ from it
 
     def _take(self, message: ToParent) -> None:
         if isinstance(message, Answer):
-            answer = self._calls.get(message.number)
+            answer = self._answers.pop(message.number, None)
             if answer is not None and not answer.done():
                 answer.set_result(message.changed)
             return
         self._on_message(self, message)
 
     def _gone(self, how: str) -> None:
-        for answer in self._calls.values():
+        for answer in self._answers.values():
             if not answer.done():
                 answer.set_result(0)
         self._on_gone(self, how)

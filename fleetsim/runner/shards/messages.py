@@ -84,8 +84,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Identities:
-    """Other client certificates for devices, by index."""
+    """Other client certificates for devices, by index; answered as a call is."""
 
+    number: int
     given: Mapping[int, ClientIdentity | None]
 
 

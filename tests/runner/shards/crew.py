@@ -207,7 +207,7 @@ def puppets() -> Iterator[None]:
     Puppet.made = []
     with (
         patch.object(member_module, "ShardProcess", Puppet),
-        patch.object(fleet_module, "GLANCE_S", 0.001),
+        patch.object(fleet_module, "LOOK_S", 0.001),
     ):
         yield
 

@@ -344,6 +344,28 @@ def test_identities_travel_together(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
+def test_what_follows_waits_for_identities(tmp_path: Path) -> None:
+    """A rotation is done when every shard that lives has the new certificates."""
+
+    async def story(crew: Crew) -> None:
+        await begin(crew)
+        crew.fleet.set_identity(0, None)
+        crew.fleet.set_identity(1, None)
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(crew.fleet.all_given())
+            await until(lambda: bool(crew.puppets[1].heard_of(Identities)))
+            crew.puppets[0].say(
+                Answer(crew.puppets[0].heard_of(Identities)[0].number, 1)
+            )
+            await asyncio.sleep(0.01)
+            assert not waiting.done()
+            crew.puppets[1].die("its process was ended by SIGKILL")
+        await crew.fleet.all_given()
+        crew.end()
+
+    play(tmp_path, story)
+
+
 def test_reports_are_counted_here(tmp_path: Path) -> None:
     """What device.json files prove is known without asking a shard."""
 
