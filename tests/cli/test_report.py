@@ -85,3 +85,21 @@ def test_no_run_is_bad_usage(tmp_path: Path, run: str) -> None:
     assert found.exit_code == 2
     assert found.stdout == ""
     assert len(found.stderr.strip().splitlines()) == 1
+
+
+def test_the_page_goes_into_the_run_folder(tmp_path: Path) -> None:
+    """Unless another place is named."""
+    folder = make_run(tmp_path, [record()])
+    found = CliRunner().invoke(app, ["report", str(folder), "--html"])
+    assert found.stdout == f"{folder / 'report.html'}\n"
+    assert (folder / "report.html").read_text().startswith("<!DOCTYPE html>")
+    target = tmp_path / "other.html"
+    CliRunner().invoke(app, ["report", str(folder), "--html", "-o", str(target)])
+    assert target.is_file()
+
+
+@pytest.mark.parametrize("form", ["--html", "--md", "--csv", "--junit", "--json"])
+def test_every_format_judges_the_run(tmp_path: Path, form: str) -> None:
+    """A failed run is 99 however it is told."""
+    folder = make_run(tmp_path, [record()], thresholds=("failures > 0",))
+    assert CliRunner().invoke(app, ["report", str(folder), form]).exit_code == 99
