@@ -14,7 +14,7 @@ from tests.integration.servers.s3_server import S3Server
 
 pytestmark = [pytest.mark.servers, pytest.mark.server, pytest.mark.slow]
 
-EXAMPLE: Final = Path(__file__).parents[2] / "examples" / "rgw_faults.yaml"
+EXAMPLE: Final = Path(__file__).parents[2] / "scenarios" / "targets" / "rgw_faults.yaml"
 KEY, SECRET = "DEVICEACCESSKEY01", "devicesecretdevicesecretdevicesecret01"
 
 
