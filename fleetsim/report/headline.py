@@ -51,6 +51,12 @@ def headline(summary: Mapping[str, Any]) -> str:
                 f"The run ended after {_span(summary['seconds'])}, before its time; "
                 f"up to there {_delivered(summary)}"
             )
+        case "invalid" if (summary["generator"] or {}).get("devices_lost"):
+            lost = number(summary["generator"]["devices_lost"], "device")
+            told = (
+                f"{lost} went down with a process of the generator: what ran is a "
+                f"smaller fleet than was planned; {_delivered(summary)}"
+            )
         case "invalid":
             told = (
                 "The load generator was saturated, so the times it measured describe "

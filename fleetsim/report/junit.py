@@ -140,10 +140,13 @@ def _generator(summary: Mapping[str, Any]) -> Case:
         return Case(
             group="checks", name=name, told="it never judged itself", skipped=True
         )
+    count = health.get("devices_lost", 0)
+    lost = (f"{count:,} devices lost with their process",) if count else ()
     return Case(
         group="checks",
         name=name,
-        told="; ".join(health["reasons"]) or f"{health['cpu_ratio']:.0%} of one core",
+        told="; ".join((*lost, *health["reasons"]))
+        or f"{health['cpu_ratio']:.0%} of one core",
         failed=summary["verdict"] == "invalid",
     )
 

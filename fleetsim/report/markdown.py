@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from fleetsim.report.headline import headline, verdict_word
-from fleetsim.report.html import honesty, particulars, tables, when
+from fleetsim.report.html import honesty, particulars, sides, tables, when
 from fleetsim.report.html.page import Material
 from fleetsim.report.html.table import Cell, Table
 from fleetsim.report.staleness import staleness
@@ -35,6 +35,8 @@ def _lines(material: Material) -> Iterator[str]:
     yield from _section("Operations", tables.operations(summary))
     yield from _pairs(tables.traffic(summary))
     yield from _section("Failures", particulars.failures(material.cells))
+    yield from _section("Who refused", sides.refused(summary))
+    yield from _section("Both sides of the wire", sides.both_sides(summary))
     yield from _section("TLS", particulars.negotiated(bill))
     yield from _pairs(
         particulars.bill_totals(

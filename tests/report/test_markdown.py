@@ -83,6 +83,7 @@ def test_the_document_has_every_section(tmp_path: Path) -> None:
         "## Latency",
         "## Operations",
         "## Failures",
+        "## Who refused",
         "## TLS",
         "## Contact",
         "## Cohorts",

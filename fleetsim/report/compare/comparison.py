@@ -238,6 +238,7 @@ def _changes(
     paired: bool,
 ) -> list[Change]:
     saturated = [side.letter for side in (first, second) if _is_saturated(side)]
+    lost = [side.letter for side in (first, second) if _has_lost(side)]
     measured = [
         (
             metric,
@@ -262,6 +263,7 @@ def _changes(
             drawn.get(metric.name),
             rule=rule,
             saturated=saturated,
+            lost=lost,
         )
         for metric, one, other in measured
     ]
@@ -270,6 +272,11 @@ def _changes(
 def _is_saturated(side: Side) -> bool:
     health = side.run.generator
     return health is not None and health.saturated
+
+
+def _has_lost(side: Side) -> bool:
+    health = side.run.generator
+    return health is not None and health.devices_lost > 0
 
 
 def _is_absent(first: Measured, second: Measured) -> bool:
@@ -301,13 +308,16 @@ def _change(
     *,
     rule: Rule,
     saturated: list[str],
+    lost: list[str],
 ) -> Change:
     one, other = (_figure(each.value) for each in (first, second))
     change = None if one is None or other is None else other - one
     found = None if drawn is None else interval(drawn[1] - drawn[0], rule.confidence)
     relative = _relative(metric, one, other, drawn, rule)
     judgement, reason = Judgement.NO_EVIDENCE, ""
-    if saturated and metric.unit is Unit.SECONDS and metric.of == "blocks":
+    if lost:
+        reason = f"{' and '.join(lost)} lost devices with a process of its generator"
+    elif saturated and metric.unit is Unit.SECONDS and metric.of == "blocks":
         reason = f"the generator of {' and '.join(saturated)} was saturated"
     elif one is None or other is None:
         reason = "one of the runs has no such figure"

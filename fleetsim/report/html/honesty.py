@@ -40,7 +40,7 @@ def remarks(run: Run, summary: Mapping[str, Any]) -> Iterator[Remark]:
         "Device profiles",
         "soft",
         f"{profiles}. The reference device's cipher table is not public: what a profile "
-        "does not document is inferred, and `fleetsim profiles NAME` says which.",
+        "does not document is inferred, and fleetsim profiles NAME says which.",
     )
 
 
@@ -56,6 +56,13 @@ def _generator(summary: Mapping[str, Any]) -> Remark:
         if health["starts"]
         else ""
     )
+    if health.get("devices_lost"):
+        return Remark(
+            name,
+            "bad",
+            f"{number(health['devices_lost'], 'device')} went down with a process of "
+            "it: what ran is a smaller fleet than was planned.",
+        )
     used = f"It used {health['cpu_ratio']:.0%} of one core{each}."
     if health["saturated"]:
         reasons = "; ".join(health["reasons"])

@@ -26,7 +26,7 @@ from fleetsim.report.aggregate import HANDSHAKE
 from fleetsim.report.failure_cells import FailureCell, failure_cells
 from fleetsim.report.handshake_bill import Bill, handshake_bill
 from fleetsim.report.headline import headline, is_good, verdict_word
-from fleetsim.report.html import honesty, particulars, tables, when
+from fleetsim.report.html import honesty, particulars, sides, tables, when
 from fleetsim.report.html.bars import phase_bars
 from fleetsim.report.html.charts import Chart, data_size, percentile_chart
 from fleetsim.report.load import Run
@@ -87,6 +87,7 @@ def render(material: Material) -> str:
     rehearsal = summary["rehearsal"]
     contacts = run.rehearsal.contacts.get(None)
     stranded = [] if contacts is None else contacts.stranded
+    stale = staleness(run.rehearsal.entries, material.seen, run.records.cohort_of)
     return (
         environment()
         .get_template("report.html.j2")
@@ -114,6 +115,10 @@ def render(material: Material) -> str:
             cohorts=tables.cohorts(summary),
             failures=particulars.failures(material.cells),
             failures_hidden=max(0, len(material.cells) - particulars.MAX_CELLS),
+            refused=sides.refused(summary),
+            both_sides=sides.both_sides(summary),
+            told_at_front=sides.told_at_front(summary),
+            sides_remarks=tuple(sides.remarks(summary)),
             negotiated=particulars.negotiated(material.bill),
             bill=tuple(
                 particulars.bill_totals(
@@ -126,12 +131,8 @@ def render(material: Material) -> str:
             if material.bill.completed or material.bill.failed
             else (),
             groups=summary["cipher_groups"],
-            stale=staleness(
-                run.rehearsal.entries, material.seen, run.records.cohort_of
-            ),
-            stale_table=particulars.stale(
-                staleness(run.rehearsal.entries, material.seen, run.records.cohort_of)
-            ),
+            stale=stale,
+            stale_table=particulars.stale(stale),
             contact=None
             if rehearsal["states"] is None
             else tables.contact(rehearsal["states"]),

@@ -100,10 +100,11 @@ def negotiated(bill: Bill) -> Table:
             "handshakes": True,
             "share": True,
             "flights": True,
-            "round trips before the request": True,
+            "round trips": True,
             "TLS p50": True,
             "TLS p99": True,
-            "bytes of a new connection besides the file": True,
+            "bytes sent besides the file": True,
+            "bytes received": True,
         },
         *(
             (
@@ -117,7 +118,8 @@ def negotiated(bill: Bill) -> Table:
                 figure(key.round_trips or None),
                 figure(_time(line.times, 50)),
                 figure(_time(line.times, 99)),
-                figure(_both_ways(line.overhead)),
+                figure(_each(line.overhead.sent, line.overhead)),
+                figure(_each(line.overhead.received, line.overhead)),
             )
             for key, line in bill.lines.items()
         ),
@@ -223,6 +225,10 @@ def proofs(stranded: Sequence[Stranding]) -> tuple[Proof, ...]:
 def _time(times: Histogram, percent: float) -> str:
     value_ns = times.percentile(percent)
     return shown_time(None if value_ns is None else value_ns / _NS_PER_MS)
+
+
+def _each(amount: int, overhead: Overhead) -> str | None:
+    return f"{amount / overhead.count:,.0f}" if overhead.count else None
 
 
 def _both_ways(overhead: Overhead) -> str | None:

@@ -69,17 +69,16 @@ def latency(summary: Mapping[str, Any]) -> Table:
     """Quantiles of every phase."""
     return table(
         "Latency of successful attempts by phase",
-        {"phase": False, "what it is": False, "of": False, "count": True}
-        | dict.fromkeys(_QUANTILES, True),
+        {"phase": False, "count": True}
+        | dict.fromkeys(_QUANTILES, True)
+        | {"of": False, "what it is": False},
         *(
             (
                 code(phase),
-                text(_PHASES.get(phase, ""), "soft"),
-                text(
-                    "connections" if phase in CONNECTION_PHASES else "uploads", "soft"
-                ),
                 figure(figures["count"]),
                 *(figure(shown_time(figures[key])) for key in _QUANTILES.values()),
+                text("connections" if phase in CONNECTION_PHASES else "uploads"),
+                text(_PHASES.get(phase, ""), "soft"),
             )
             for phase, figures in summary["latency"].items()
             if figures["count"]
