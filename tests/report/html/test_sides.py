@@ -48,6 +48,7 @@ def test_a_refusal_names_whose_word_it_was(tmp_path: Path) -> None:
         kind="tls.verify.cert_has_expired",
         phase="tls",
         suite="",
+        status=0,
         detail="certificate has expired",
     )
     summary = build_summary(make_run(tmp_path, [failed]))
