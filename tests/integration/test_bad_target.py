@@ -143,6 +143,9 @@ FATES: dict[str, tuple[Reply, str]] = {
 }
 """Cohorts that meet trouble: what they are told, and what they must record."""
 
+SDK_FATES = {f"sdk-{name}": FATES[name] for name in ("moved", "away", "page")}
+"""The same for devices that upload through an SDK: they follow nobody either."""
+
 CLOSING = ("closes-aloud", "closes-silently", "closes-between")
 
 
@@ -165,6 +168,8 @@ def test_in_a_run_every_trouble_has_its_own_kind(
     kept = {"connection": "keep_alive", "period": "500ms"}
     fates = {**FATES, "well": (None, "")}
     cohorts = [cohort(name, 2) for name in fates]
+    fates |= SDK_FATES
+    cohorts += [cohort(name, 1, client="sdk") for name in SDK_FATES]
     cohorts += [cohort(name, 4, workload=kept) for name in CLOSING]
     data = scenario(*cohorts, duration="2s", drain="2s", thresholds=[])
     data.pop("lab")
@@ -180,7 +185,8 @@ def test_in_a_run_every_trouble_has_its_own_kind(
             name = cohort_of.get(parts[1] if len(parts) > 1 else "", "")
             reply, _ = fates.get(name, (None, ""))
             if reply is not None:
-                await request.read()
+                if "expect" not in request.headers:  # it waits before it sends more
+                    await request.read()
                 return reply.response()
             response = await lab(request)
             if name == "closes-aloud":
@@ -197,7 +203,7 @@ def test_in_a_run_every_trouble_has_its_own_kind(
     with running_lab(wrap=wrap) as lab:
         data["target"]["endpoint"] = lab.url
         finished = run(data, tmp_path)
-    for name, (_, kind) in FATES.items():
+    for name, (_, kind) in (FATES | SDK_FATES).items():
         assert finished.kinds(name) - {"run.stopped"} == {kind}, name
     assert finished.kinds("well") == {""}
     for name in CLOSING:

@@ -141,12 +141,26 @@ class WatchedSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore is un
             **keepalive,
         )
 
-    async def _get_session(self, proxy_url: str | None) -> aiohttp.ClientSession:
+    async def _get_session(self, proxy_url: str | None) -> "_Requests":
         session: aiohttp.ClientSession = await super()._get_session(proxy_url)
         if not session.trace_configs:
             session.trace_configs.append(self._trace)
             session._retry_connection = False  # noqa: SLF001 - see the module
-        return session
+        return _Requests(session)
+
+
+class _Requests:
+    """The one method of ``aiohttp.ClientSession`` that aiobotocore calls.
+
+    botocore lets its HTTP library follow no redirect: a request that was signed for one
+    host is not for another. aiohttp follows them unless told otherwise.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    def request(self, method: str, **options: Any) -> Any:
+        return self._session.request(method, allow_redirects=False, **options)
 
 
 class SdkClient:

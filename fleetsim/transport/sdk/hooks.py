@@ -46,6 +46,7 @@ def watch(client: Any) -> None:
     events.register("request-created.s3", _request_created)
     events.register("before-send.s3", _before_send)
     events.register("response-received.s3", _response_received)
+    events.register_first("needs-retry.s3", _stay_in_region)
 
 
 def _request_created(request: Any, operation_name: str, **_: Any) -> None:
@@ -133,3 +134,12 @@ async def _response_chunk(
     exchange = _EXCHANGE.get()
     if exchange is not None:
         exchange.received(len(params.chunk))
+
+
+def _stay_in_region(request_dict: Any, **_: Any) -> None:
+    """Keep the SDK from looking for the bucket's region.
+
+    Its search asks the server that just redirected; one that redirects every request
+    is asked without end.
+    """
+    request_dict["context"].setdefault("s3_redirect", {})["redirected"] = True
