@@ -3,7 +3,7 @@
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.text import Text
@@ -81,7 +81,10 @@ def query_command(
             answer.to_parquet(output)
             typer.echo(str(output))
         case _:
-            table = plain_table(*answer.names)
+            table = plain_table()
+            for name, is_number in zip(answer.names, answer.numeric, strict=True):
+                justify: Literal["right", "left"] = "right" if is_number else "left"
+                table.add_column(name, justify=justify, overflow="fold")
             for row in answer.rows(rows):
                 table.add_row(
                     *(Text("" if cell is None else str(cell)) for cell in row)

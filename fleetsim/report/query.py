@@ -77,6 +77,17 @@ class Answer:
         """Names of its columns."""
         return tuple(self.table.column_names)
 
+    @property
+    def numeric(self) -> tuple[bool, ...]:
+        """Which of its columns hold numbers."""
+        kinds = (field.type for field in self.table.schema)
+        return tuple(
+            pa.types.is_integer(kind)
+            or pa.types.is_floating(kind)
+            or pa.types.is_decimal(kind)
+            for kind in kinds
+        )
+
     def rows(self, most: int | None = None) -> Iterator[tuple[Any, ...]]:
         """Walk its rows.
 
