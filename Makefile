@@ -34,7 +34,8 @@ clean:
 # Programs that are not Python packages and that some tests compare against, as
 # command:package. Installed when the package manager is there and we may use it;
 # otherwise those tests skip (and fail where CI is set).
-TOOLS := nginx:nginx haproxy:haproxy tshark:tshark s3cmd:s3cmd openssl:openssl curl:curl
+TOOLS := nginx:nginx haproxy:haproxy tshark:tshark s3cmd:s3cmd openssl:openssl curl:curl \
+  chromium:chromium
 SERVER_TOOLS := radosgw:radosgw ceph-mon:ceph-mon ceph-osd:ceph-osd ceph:ceph-common \
   swift-proxy-server:swift-proxy swift-account-server:swift-account \
   swift-container-server:swift-container swift-object-server:swift-object \
