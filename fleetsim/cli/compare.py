@@ -12,7 +12,8 @@ from fleetsim.cli.options import Results
 from fleetsim.cli.report import find_run
 from fleetsim.exceptions import InputError, Problem
 from fleetsim.report.compare.bootstrap import Rule
-from fleetsim.report.compare.comparison import broken, compare, parse_fail_on
+from fleetsim.report.compare.comparison import compare
+from fleetsim.report.compare.gate import broken, parse_fail_on
 from fleetsim.report.compare.page import render_page
 from fleetsim.report.compare.texts import print_comparison, render_markdown
 from fleetsim.report.compare.wording import as_data, change_told

@@ -41,6 +41,7 @@ _COLUMNS: Final = (
     "operation",
     "attempt",
     "planned_ns",
+    "due_ns",
     "started_ns",
     "ended_ns",
     "tcp_ns",
@@ -160,6 +161,8 @@ def _count(found: Blocks, rows: Any) -> None:
 
 
 def _measure(found: Blocks, rows: Any) -> None:
+    lag = pc.max_element_wise(pc.subtract(rows["started_ns"], rows["due_ns"]), 0)
+    _time(found, "generator.start_lag", rows["block"], lag)
     good = rows.filter(pc.equal(rows["kind"], ""))
     for family, operations in FAMILIES.items():
         mine = good.filter(pc.is_in(good["operation"], pa.array(operations)))

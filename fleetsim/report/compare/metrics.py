@@ -77,6 +77,11 @@ def metrics() -> tuple[Metric, ...]:
     return (*_times(), *_ratios(), *_rates(), *_device_metrics())
 
 
+def controls() -> tuple[Metric, ...]:
+    """Figures that no target has a part in: they tell whether a machine was disturbed."""
+    return tuple(_percentiles("generator.start_lag"))
+
+
 def metric_names() -> tuple[str, ...]:
     """Names of all metrics."""
     return tuple(metric.name for metric in metrics())
@@ -111,16 +116,20 @@ _DEVICE_SUMS: Final = ("stranded", "failing", "files.lost", "files.backlog")
 
 def _times() -> Iterator[Metric]:
     for name in _TIMED:
-        for statistic, percent in PERCENTS.items():
-            if statistic == "p99.9" and name not in _DEEP:
-                continue
-            yield Metric(
-                name=f"{name}.{statistic}",
-                unit=Unit.SECONDS,
-                better="lower",
-                of="blocks",
-                measure=_time_measure(name, percent),
-            )
+        for metric in _percentiles(name):
+            if name in _DEEP or not metric.name.endswith("p99.9"):
+                yield metric
+
+
+def _percentiles(name: str) -> Iterator[Metric]:
+    for statistic, percent in PERCENTS.items():
+        yield Metric(
+            name=f"{name}.{statistic}",
+            unit=Unit.SECONDS,
+            better="lower",
+            of="blocks",
+            measure=_time_measure(name, percent),
+        )
 
 
 def _time_measure(

@@ -5,12 +5,8 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from fleetsim.report.compare.comparison import (
-    Against,
-    Change,
-    Comparison,
-    Judgement,
-)
+from fleetsim.report.compare.comparison import Against, Comparison
+from fleetsim.report.compare.judging import Change, Judgement
 from fleetsim.report.compare.wording import (
     change_table,
     difference_table,

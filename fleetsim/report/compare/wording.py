@@ -3,12 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Final, assert_never
 
-from fleetsim.report.compare.comparison import (
-    Against,
-    Change,
-    Comparison,
-    Judgement,
-)
+from fleetsim.report.compare.comparison import Against, Comparison
+from fleetsim.report.compare.judging import EXPLAINED, Change, Judgement
 from fleetsim.report.compare.metrics import Unit
 from fleetsim.report.html.charts import data_size, plain
 from fleetsim.report.html.table import Cell, Table, Tone, code, figure, table, text
@@ -159,7 +155,7 @@ def change_table(
 
 
 def _row(change: Change) -> tuple[Cell, ...]:
-    is_told = change.interval is None and change.reason
+    is_told = change.reason == EXPLAINED or (change.interval is None and change.reason)
     why = f": {change.reason}" if is_told else ""
     return (
         code(change.metric.name),
@@ -257,6 +253,7 @@ def _against(against: Against) -> dict[str, Any]:
             }
             for each in against.differences
         ],
+        "controls": {each.metric.name: _metric(each) for each in against.controls},
         "metrics": {each.metric.name: _metric(each) for each in against.changes},
     }
 

@@ -40,6 +40,7 @@ def records(seed: int, *, slower_ns: int = 0, failing: float = 0.0) -> list[Reco
                     second,
                     device=f"{device:08X}",
                     planned_ns=planned,
+                    due_ns=planned,
                     started_ns=planned,
                     ended_ns=planned + taken,
                     wait_ns=taken,

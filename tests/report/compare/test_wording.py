@@ -6,13 +6,8 @@ import pytest
 
 from fleetsim.report.compare import wording
 from fleetsim.report.compare.bootstrap import Interval, Rule
-from fleetsim.report.compare.comparison import (
-    Change,
-    Comparison,
-    Judgement,
-    Relative,
-    compare,
-)
+from fleetsim.report.compare.comparison import Comparison, compare
+from fleetsim.report.compare.judging import Change, Judgement, Relative
 from fleetsim.report.compare.metrics import metrics
 from tests.recording.records import MS
 from tests.report.compare.pairs_of_runs import records, run
