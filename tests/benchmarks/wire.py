@@ -5,6 +5,7 @@ body has gone out. Recorded service time and this are two distributions of the s
 uploads; what lies between them is the generator's own.
 """
 
+import os
 import subprocess
 import time
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ class Capture:
         self._port = port
         self._path = folder / "wire.pcapng"
         self._process = subprocess.Popen(
-            ["dumpcap", "-q", "-i", "lo", "-s", "96", "-B", "64",
+            ["taskset", "-c", str(max(os.sched_getaffinity(os.getppid()))), "dumpcap", "-q", "-i", "lo", "-s", "96", "-B", "64",
              "-f", f"tcp port {port}", "-w", str(self._path)],
             stderr=subprocess.PIPE,
             text=True,
