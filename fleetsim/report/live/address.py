@@ -61,9 +61,9 @@ def parse_address(text: str, option: str) -> Address:
         )
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
-    elif ":" in host:
+    elif ":" in host and "[" not in host and "]" not in host:
         problems.append(Problem(option, f"write an IPv6 address as [{host[:60]}]"))
-    if not host or not host.isprintable() or " " in host or "/" in host:
+    if not host or not host.isprintable() or set(host) & set(" /[]"):
         problems.append(Problem(option, f"no host in {text[:80]!r}: [HOST:]PORT"))
     if problems:
         raise InputError(problems)

@@ -63,8 +63,8 @@ class Panel(LiveView):
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live: Live | None = None
+        self._width = 0
         self._facts: RunFacts | None = None
-        self._is_ended = False
 
     async def __aenter__(self) -> Self:
         """Nothing to prepare: the panel begins with the fleet."""
@@ -89,6 +89,10 @@ class Panel(LiveView):
         """Open the panel."""
         self._facts = facts
         self.say(starting(facts))
+        self._open()
+
+    def _open(self) -> None:
+        self._width = self._console.width
         self._live = Live(
             console=self._console,
             auto_refresh=False,
@@ -100,6 +104,11 @@ class Panel(LiveView):
 
     def show(self, frame: LiveFrame) -> None:
         """Draw a frame."""
+        if self._live is not None and self._console.width != self._width:
+            # The terminal has wrapped the lines anew: nobody knows how many there are.
+            self._close()
+            self._console.clear()
+            self._open()
         if self._live is not None and self._facts is not None:
             panel = render(
                 frame,

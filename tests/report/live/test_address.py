@@ -41,6 +41,8 @@ def test_reading(text: str, host: str, port: int, is_loopback: bool) -> None:
         "x:",
         "٣",
         "http://a:1",
+        "[::1",
+        "[]:1",
     ],
 )
 def test_refusing(text: str) -> None:

@@ -147,3 +147,21 @@ async def test_the_panel_gives_the_terminal_back(
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1
     assert text.rindex("\x1b[?25h") > text.rindex("load")
     assert "timeline: issue_ca root: start" in text
+
+
+async def test_another_width_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal wraps what stands there; the panel does not pile up on it."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = Terminal()
+    console = Console(file=stream, width=80)
+    async with Panel(console) as panel:
+        panel.begin(FACTS, lambda: None)
+        panel.show(busy())
+        panel.show(busy())
+        assert "\x1b[2J" not in stream.getvalue()
+        console.width = 40
+        panel.show(busy())
+        cleared = stream.getvalue().rpartition("\x1b[2J")[2]
+    assert max(map(len, cleared.replace("\x1b", "\n").splitlines())) <= 44
+    assert "stranded 1" in cleared
