@@ -6,7 +6,7 @@ PYTEST_ARGS ?= -n 3 --dist worksteal
 
 SERVERS := tests/integration/servers
 
-.PHONY: demo test test-servers check bench clean tools server-tools
+.PHONY: demo test test-servers check bench clean tools server-tools screenshots
 
 demo: $(VENV)/.runtime
 	$(BIN)/fleetsim run quickstart
@@ -27,6 +27,11 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks
+
+# The pictures of the README, by the browser test.
+screenshots: $(VENV)/.dev tools
+	FLEETSIM_SCREENSHOTS=results/sample $(BIN)/python -m pytest -k pictures \
+	  tests/integration/test_live_page.py
 
 clean:
 	rm -rf $(VENV) dist .coverage* .hypothesis .mypy_cache .ruff_cache .pytest_cache

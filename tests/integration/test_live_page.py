@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
@@ -364,3 +364,86 @@ def test_narrow_screens(
     expect(page.locator("#device")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert not watched.troubles
+
+
+CONTRAST = """
+() => {
+  const style = getComputedStyle(document.documentElement);
+  const parts = (name) => {
+    const hex = style.getPropertyValue(`--${name}`).trim();
+    return [1, 3, 5].map((place) => parseInt(hex.slice(place, place + 2), 16) / 255);
+  };
+  const light = (name) => {
+    const [r, g, b] = parts(name).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ratio = (one, other) => {
+    const [dark, bright] = [light(one), light(other)].sort((a, b) => a - b);
+    return (bright + 0.05) / (dark + 0.05);
+  };
+  const grounds = { text: ["page", "panel", "sunken"], "text-soft": ["page", "panel"], "text-faint": ["page", "panel"],
+    accent: ["panel"], good: ["panel", "good-soft"], bad: ["panel", "bad-soft"], warn: ["panel", "warn-soft"] };
+  return Object.fromEntries(Object.entries(grounds).flatMap(([ink, under]) => under.map((ground) => [`${ink} on ${ground}`, ratio(ink, ground)])));
+}
+"""
+"""Contrast as WCAG 2.2 defines it, of every ink on every ground it is used on."""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_light_and_dark(
+    browser: Browser,
+    program: Callable[..., Program],
+    tmp_path: Path,
+    scheme: Literal["light", "dark"],
+) -> None:
+    """The page follows the reader's preference, and text can be read (WCAG 1.4.3)."""
+    started = program("ui", str(hostile_run(tmp_path / "results")), "--listen", "0")
+    watched = Watched(browser, color_scheme=scheme)
+    page = watched.page
+    page.goto(started.url)
+    expect(page.locator("#connection")).to_have_text("finished run")
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    brightness = sum(int(part) for part in re.findall(r"\d+", ground)[:3]) / 3
+    assert (brightness > 128) is (scheme == "light")
+    ratios: dict[str, float] = page.evaluate(CONTRAST)
+    assert {pair: ratio for pair, ratio in ratios.items() if ratio < 4.5} == {}
+    page.locator("#theme").click()
+    page.locator("#theme").click()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert not watched.troubles
+
+
+PICTURES = os.environ.get("FLEETSIM_SCREENSHOTS")
+
+
+@pytest.mark.skipif(PICTURES is None, reason="make screenshots")
+@pytest.mark.timeout(180)
+def test_pictures(
+    browser: Browser, program: Callable[..., Program], tmp_path: Path
+) -> None:
+    """Pictures of a rehearsal in which devices are lost, as the README shows them."""
+    names = ("awake_main", "awake_bridge", "asleep_main", "asleep_bridge")
+    counts = [("--set", f"cohorts[{name}].count=150") for name in names]
+    started = program(
+        *("run", "asleep_through_the_overlap", "--ui", "0", "--results", str(tmp_path)),
+        *(part for pair in counts for part in pair),
+    )
+    pages = {
+        ("live-light.png", 1440, 1040): "light",
+        ("live-dark.png", 1440, 1040): "dark",
+        ("live-phone.png", 390, 1040): "light",
+    }
+    shown = {
+        name: Watched(
+            browser, viewport={"width": width, "height": height}, color_scheme=scheme
+        ).page
+        for (name, width, height), scheme in pages.items()
+    }
+    for page in shown.values():
+        page.goto(started.url)
+    for page in shown.values():
+        expect(page.locator("#legend")).to_contain_text("stranded", timeout=60_000)
+    for name, page in shown.items():
+        file = Path(str(PICTURES)) / name
+        page.screenshot(path=file)
+        assert 10_000 < file.stat().st_size < 300_000

@@ -207,7 +207,8 @@ function showHead() {
   }
   document.title = `${run.scenario} · fleetsim`;
   $("scenario").textContent = run.scenario;
-  $("where").textContent = `${plural(run.devices, "device")} → ${run.target} · seed ${run.seed} · ${run.folder}`;
+  $("where").textContent = `${plural(run.devices, "device")} → ${run.target} · seed ${run.seed} · ${run.name}`;
+  $("where").title = run.folder;
   const stage = page.summary ? page.summary.verdict : page.ending ? "checking the bucket" : frame ? { load: "load", drain: "draining", over: "over" }[frame.stage] : "starting";
   if ($("stage").textContent !== stage) {
     $("stage").textContent = stage;
@@ -334,6 +335,14 @@ function showTimeline() {
       make("span", { class: "what" }, entry.label, make("span", { class: "unseen" }, `, ${entry.state}`), entry.note ? make("span", { class: "note" }, entry.note) : null),
       make("span", { class: "when" }, isNext ? "next, " : "", when));
   }));
+  // What happens now stays in sight, unless somebody reads elsewhere in the list.
+  const list = $("timeline");
+  const now = list.querySelector(".running, .next");
+  const place = isRunning && now ? entries.length && [...list.children].indexOf(now) : -1;
+  if (place >= 0 && place !== showTimeline.place) {
+    list.scrollTop = now.offsetTop - list.offsetTop - list.clientHeight / 2;
+    showTimeline.place = place;
+  }
 }
 
 function showKinds() {
