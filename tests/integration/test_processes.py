@@ -94,10 +94,10 @@ def test_as_in_one_process(case: str, tmp_path: Path) -> None:
         path = tmp_path / "leaf.yaml"
         path.write_text(json.dumps(LEAF_FIRST))
         name, more = str(path), []
-    programs = {
-        count: start(name, count, tmp_path / str(count), *more) for count in (1, 2)
-    }
-    one, two = (finish(p, tmp_path / str(n)) for n, p in programs.items())
+    one, two = (
+        finish(start(name, count, tmp_path / str(count), *more), tmp_path / str(count))
+        for count in (1, 2)
+    )
     assert one.summary["verdict"] == two.summary["verdict"] == "passed"
     assert [t["ok"] for t in one.summary["thresholds"]] == [
         t["ok"] for t in two.summary["thresholds"]
