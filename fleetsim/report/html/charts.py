@@ -9,7 +9,7 @@ Colours are classes (``c0`` … ``c9``, ``state-connected`` …): the style shee
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from fleetsim.core.histogram import Histogram
@@ -26,6 +26,7 @@ HEIGHT: Final = 200
 
 _DEEPEST: Final = 6  # 99.9999 %: no run has more to show
 _CLOSE: Final = 2.5  # percent of the axis: the width of a label on a phone
+_CHARACTER: Final = 2.0  # percent of the axis: a character of a label on a phone
 _LEAST: Final = 1e-9  # less than that is the rounding of a float
 _MOST_RANGE: Final = 1e6  # between the ends of a logarithmic axis: more cannot be read
 _NS_PER_MS: Final = 1e6
@@ -85,11 +86,14 @@ class Mark:
             close to each other that only one line can be drawn.
         place: Percent of the axis from the left.
         label: What it was, and when.
+        is_raised: Whether its number stands in the upper of two rows, because it
+            would cover the one before it.
     """
 
     number: str
     place: float
     label: str
+    is_raised: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +203,7 @@ def time_chart(
         x_ticks=tuple(Tick(axis.place(at), clock(at)) for at in time_ticks(axis.end_s)),
         y_ticks=_y_ticks(ticks, y, unit),
         legend=tuple((line.colour, line.name) for line in lines),
-        marks=tuple(_marks(axis)),
+        marks=tuple(_in_rows(_marks(axis))),
         warm_up=axis.place(axis.warm_up_s),
         head=("time", *(line.name for line in lines)),
         rows=tuple(
@@ -308,6 +312,19 @@ def _marks(axis: TimeAxis) -> Iterator[Mark]:
         group.append(each)
     if group:
         yield _mark(group)
+
+
+def _in_rows(marks: Iterable[Mark]) -> Iterator[Mark]:
+    """Raise the numbers that would cover others: their lines tell different moments."""
+    lower_end, upper_end = -math.inf, -math.inf
+    for mark in marks:
+        half = len(mark.number) * _CHARACTER / 2
+        is_raised = mark.place - half < lower_end and upper_end < lower_end
+        if is_raised:
+            upper_end = mark.place + half
+        else:
+            lower_end = mark.place + half
+        yield replace(mark, is_raised=is_raised)
 
 
 def _mark(group: Sequence[tuple[int, float, str]]) -> Mark:

@@ -114,6 +114,31 @@ def test_marks_that_would_cover_each_other_are_one(
     assert all(f"at {at}" in "".join(m.label for m in found.marks) for at in times)
 
 
+@pytest.mark.parametrize(
+    ("times", "told"),
+    [
+        pytest.param((1, 50), [("1", False), ("2", False)], id="apart"),
+        pytest.param(
+            (1, 1.1, 1.2, 7, 7.1),
+            [("1\N{EN DASH}3", False), ("4, 5", True)],
+            id="wide numbers",
+        ),
+        pytest.param(
+            (1, 1.1, 1.2, 7, 7.1, 14),
+            [("1\N{EN DASH}3", False), ("4, 5", True), ("6", False)],
+            id="room again",
+        ),
+    ],
+)
+def test_numbers_of_marks_do_not_cover_each_other(
+    times: tuple[float, ...], told: list[tuple[str, bool]]
+) -> None:
+    """Two moments keep two lines; the number of the second goes a row up."""
+    axis = TimeAxis(step_s=1, slots=100, marks=tuple((at, "done") for at in times))
+    found = chart([1.0], axis=axis)
+    assert [(mark.number, mark.is_raised) for mark in found.marks] == told
+
+
 def test_percentiles_are_those_of_the_histogram() -> None:
     """The table tells the same figures as every other report."""
     times = Histogram.of(range(1_000_000, 2_000_000, 500))
